@@ -1,0 +1,114 @@
+// The tensors of `paint` as they arrive: guarded before a pointer is taken, then handed on as a Scene.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+
+#include "../check.h"
+#include "scene.h"
+
+namespace neural_paint {
+
+// Most segments that a caller may ask the forward pass to save.
+constexpr int64_t kMaxSegments = 1024;
+
+struct PaintInputs {
+  using Tensor = torch::stable::Tensor;
+  const Tensor &points, &radius, &color, &opacity, &feather;
+  const std::optional<Tensor>&texture, &texture_id;
+  const Tensor& background;
+
+  int64_t batch() const { return points.size(0); }
+  int64_t strokes() const { return points.size(1); }
+  int64_t channels() const { return background.size(1); }
+  int64_t height() const { return background.size(2); }
+  int64_t width() const { return background.size(3); }
+
+  // One of the geometry's dtype and device.
+  void check_like_points(const Tensor& tensor, const char* name, std::initializer_list<int64_t> shape) const {
+    check_shape(tensor, name, shape);
+    check_dtype(tensor, name, points.scalar_type());
+    check_device(tensor, name, points, "points");
+  }
+
+  void check() const {
+    check_shape(points, "points", {kAny, kAny, kAny, 2});
+    check_geometry_dtype(points, "points");
+    check_range("number of control points", points.size(2), 1, 4);
+    check_range("number of strokes", strokes(), 0, std::numeric_limits<int32_t>::max());
+    check_like_points(background, "background", {batch(), kAny, kAny, kAny});
+    check_range("number of channels", channels(), 1, kMaxChannels);
+    check_like_points(radius, "radius", {batch(), strokes(), 2});
+    check_like_points(feather, "feather", {batch(), strokes()});
+    check_like_points(color, "color", {batch(), strokes(), kAny, channels()});
+    check_like_points(opacity, "opacity", {batch(), strokes(), kAny});
+    check_range("number of colors of a stroke", color.size(2), 1, 2);
+    check_range("number of opacities of a stroke", opacity.size(2), 1, 2);
+    if (texture.has_value() != texture_id.has_value()) fail("texture_id", "come with texture", "one without the other");
+    if (!texture.has_value()) return;
+    check_like_points(*texture, "texture", {kAny, kAny, kAny});
+    check_range("height of a texture", texture->size(1), 1, std::numeric_limits<int32_t>::max());
+    check_range("width of a texture", texture->size(2), 1, std::numeric_limits<int32_t>::max());
+    check_shape(*texture_id, "texture_id", {batch(), strokes()});
+    check_dtype(*texture_id, "texture_id", torch::headeronly::ScalarType::Long);
+    check_device(*texture_id, "texture_id", points, "points");
+  }
+
+  static void check_range(const char* name, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high)
+      fail(name, "be in [" + std::to_string(low) + ", " + std::to_string(high) + "]", value);
+  }
+};
+
+// Textures are sampled in place and so must be contiguous: `texture` is, and outlives the scene.
+template <typename T>
+Scene<T> make_scene(const PaintInputs& in, const std::optional<torch::stable::Tensor>& texture, double t_min) {
+  Scene<T> scene;
+  scene.batch = in.batch();
+  scene.strokes = in.strokes();
+  scene.channels = in.channels();
+  scene.height = in.height();
+  scene.width = in.width();
+  scene.color_ends = int(in.color.size(2));
+  scene.opacity_ends = int(in.opacity.size(2));
+  scene.t_min = T(t_min);
+  scene.points = View<T, 4>(in.points);
+  scene.radius = View<T, 3>(in.radius);
+  scene.color = View<T, 4>(in.color);
+  scene.opacity = View<T, 3>(in.opacity);
+  scene.feather = View<T, 2>(in.feather);
+  scene.background = View<T, 4>(in.background);
+  if (!texture.has_value()) return scene;
+  scene.texture_id = View<int64_t, 2>(*in.texture_id);
+  const int64_t height = texture->size(1), width = texture->size(2);
+  const T* texels = static_cast<const T*>(texture->const_data_ptr());
+  for (int64_t k = 0; k < texture->size(0); ++k) scene.textures.push_back({texels + k * height * width, height, width});
+  return scene;
+}
+
+// Calls body<T, D>(scene) for the precision and the number of control points at hand.
+template <typename F>
+void with_scene(const PaintInputs& inputs, double t_min, F&& body) {
+  std::optional<torch::stable::Tensor> texture;
+  if (inputs.texture.has_value()) texture = torch::stable::contiguous(*inputs.texture);
+  const auto with_points = [&]<typename T>() {
+    const Scene<T> scene = make_scene<T>(inputs, texture, t_min);
+    switch (inputs.points.size(2)) {
+      case 1: return body.template operator()<T, 1>(scene);
+      case 2: return body.template operator()<T, 2>(scene);
+      case 3: return body.template operator()<T, 3>(scene);
+      default: return body.template operator()<T, 4>(scene);
+    }
+  };
+  if (inputs.points.scalar_type() == torch::headeronly::ScalarType::Float) {
+    with_points.template operator()<float>();
+  } else {
+    with_points.template operator()<double>();
+  }
+}
+
+template <typename T>
+T* data(torch::stable::Tensor& tensor) {
+  return static_cast<T*>(tensor.mutable_data_ptr());
+}
+
+}  // namespace neural_paint

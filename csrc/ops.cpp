@@ -1,0 +1,33 @@
+// Every operator of the library, by schema, and the Python module that loads it: the contents page of the C++ side.
+#include <Python.h>
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(neural_paint, m) {
+  // N strokes composited over a background, and what the backward pass needs of it (empty where `segments`
+  // is 0): cpu/paint.cpp.
+  // color (B, N, 1 or 2, C) and opacity (B, N, 1 or 2): at one or both ends. Fields as in neural_paint/strokes.py.
+  m.def(
+      "paint(Tensor points, Tensor radius, Tensor color, Tensor opacity, Tensor feather, Tensor? texture, "
+      "Tensor? texture_id, Tensor background, float t_min, int segments) "
+      "-> (Tensor image, Tensor transmittance, Tensor checkpoints, Tensor evaluated)");
+  // Gradients of everything that has one: cpu/paint_backward.cpp.
+  m.def(
+      "paint_backward(Tensor grad, Tensor points, Tensor radius, Tensor color, Tensor opacity, Tensor feather, "
+      "Tensor? texture, Tensor? texture_id, Tensor background, Tensor transmittance, Tensor checkpoints, "
+      "Tensor evaluated, float t_min, bool texture_gradient) "
+      "-> (Tensor d_points, Tensor d_radius, Tensor d_color, Tensor d_opacity, Tensor d_feather, Tensor d_texture, "
+      "Tensor d_background)");
+  // Boxes (B, N, 4) outside which strokes leave no paint: cpu/stroke_bounds.cpp, cuda/stroke_bounds.cu.
+  m.def("stroke_bounds(Tensor points, Tensor radius, Tensor feather) -> Tensor");
+}
+
+// Importing the module loads the library, which registers the operators above; it says what it was built for, no more.
+PyMODINIT_FUNC PyInit__C() {
+  static PyModuleDef definition = {
+      PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
+  PyObject* module = PyModule_Create(&definition);
+  if (module && PyModule_AddStringConstant(module, "cuda_architectures", NEURAL_PAINT_CUDA_ARCHITECTURES) < 0) {
+    Py_CLEAR(module);
+  }
+  return module;
+}

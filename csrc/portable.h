@@ -1,0 +1,64 @@
+// What the math headers need to compile alike under g++ and nvcc, and to work on one value or on a pack of lanes.
+//
+// Math is written once over a value type V: float or double here, a SIMD pack on the CPU (cpu/pack.h). It is branch-free:
+// comparisons give a mask, `select` chooses. A pack brings its own overloads of the functions below.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#define NP_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define NP_HOST_DEVICE inline __attribute__((always_inline))
+#endif
+
+namespace neural_paint {
+
+template <typename T>
+NP_HOST_DEVICE T select(bool mask, T yes, T no) {
+  return mask ? yes : no;
+}
+
+NP_HOST_DEVICE bool any(bool mask) { return mask; }
+
+NP_HOST_DEVICE float square_root(float x) { return sqrtf(x); }
+NP_HOST_DEVICE double square_root(double x) { return sqrt(x); }
+
+// A comparison with NaN is false, so all three return their last argument for a NaN `x`.
+template <typename V>
+NP_HOST_DEVICE V maximum(V x, V low) {
+  return select(x > low, x, low);
+}
+
+template <typename V>
+NP_HOST_DEVICE V minimum(V x, V high) {
+  return select(x < high, x, high);
+}
+
+template <typename V>
+NP_HOST_DEVICE V clamp(V x, V low, V high) {
+  return minimum(maximum(x, low), high);
+}
+
+template <typename V>
+NP_HOST_DEVICE V absolute(V x) {
+  return maximum(x, V(0) - x);
+}
+
+template <typename V>
+struct Vec2 {
+  V x, y;
+};
+
+template <typename A, typename B>
+NP_HOST_DEVICE auto dot(Vec2<A> a, Vec2<B> b) {
+  return a.x * b.x + a.y * b.y;
+}
+
+template <typename A, typename B>
+NP_HOST_DEVICE auto cross(Vec2<A> a, Vec2<B> b) {
+  return a.x * b.y - a.y * b.x;
+}
+
+}  // namespace neural_paint

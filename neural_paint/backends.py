@@ -1,0 +1,71 @@
+"""Which backends can run here, and the one rule that picks."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+
+from neural_paint import _C
+
+_DISPATCH_KEYS = {"cpu": "CPU", "cuda": "CUDA"}
+
+
+def _devices_with_kernel() -> dict[str, frozenset[str]]:
+    """For each operator of the library, the device types that it holds a kernel for."""
+    names = [name for name in torch._C._dispatch_get_all_op_names() if name.startswith("neural_paint::")]
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    return {
+        name.removeprefix("neural_paint::"): frozenset(d for d, key in _DISPATCH_KEYS.items() if has_kernel(name, key))
+        for name in names
+    }
+
+
+# Fixed when the library was loaded; read once, so that torch.compile sees a constant.
+_KERNELS = _devices_with_kernel()
+
+
+def available(device: torch.device | str, op: str = "paint") -> list[str]:
+    """Backends that can run `op` on `device` here, the preferred one first.
+
+    "cpp" is the compiled library: on the CPU, and on CUDA where it was built with the kernel. "reference" is plain
+    PyTorch, anywhere.
+    """
+    backends = []
+    if torch.device(device).type in _KERNELS.get(op, ()):
+        backends.append("cpp")
+    backends.append("reference")
+    return backends
+
+
+def pick(backend: str | None, device: torch.device | str, op: str = "paint") -> str:
+    """The backend that runs `op` on `device`: the one asked for, else the first of `available`.
+
+    Raises:
+        ValueError: if `backend` cannot run here.
+    """
+    choices = available(device, op)
+    if backend is None:
+        return choices[0]
+    if backend not in choices:
+        raise ValueError(f"backend must be one of {choices} for {op} on {torch.device(device)}, got {backend!r}")
+    return backend
+
+
+def info() -> dict[str, Any]:
+    """What `neural-paint info` prints: versions, kernels, threads, devices."""
+    from neural_paint import __version__
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    devices = ["cpu", *(["cuda"] if gpus else [])]
+    return {
+        "neural_paint": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "backends": {device: available(device) for device in devices},
+        "cuda_kernels": sorted(op for op, held in _KERNELS.items() if "cuda" in held),
+        "cuda_architectures": [f"sm_{number}" for number in _C.cuda_architectures.split(",") if number],
+        "threads": torch.get_num_threads(),
+        "devices": ["cpu", *(f"cuda:{i} ({name})" for i, name in enumerate(gpus))],
+    }

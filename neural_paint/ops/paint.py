@@ -1,0 +1,171 @@
+"""`paint`: N curved brush strokes per canvas, decoded and composited in one fused, differentiable operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from neural_paint import backends, reference
+
+if TYPE_CHECKING:
+    from neural_paint.strokes import Strokes
+
+_paint = torch.ops.neural_paint.paint.default
+_paint_backward = torch.ops.neural_paint.paint_backward.default
+
+
+def paint(
+    strokes: Strokes,
+    background: Tensor,
+    *,
+    t_min: float = 0.0,
+    check: bool = False,
+    backend: str | None = None,
+) -> Tensor:
+    """Paint strokes over a background, stroke 0 first; differentiable in every field and in the background.
+
+    The stroke model is that of docs/stroke_model.md; `neural_paint.reference.paint` is the same in plain PyTorch.
+    Alpha 0 leaves a pixel's bits alone, alpha 1 replaces them. Results have the same bits for any number of threads.
+
+    Args:
+        strokes: N strokes for each of B canvases, in pixels of the background.
+        background: (B, C, H, W), or (1, C, H, W) for all canvases; float32, float64, float16 or bfloat16. Gradients and
+            colours are computed in the dtype of `strokes.points`.
+        t_min: in [0, 1). A pixel takes no more strokes once the transmittance of those above is below `t_min`: an
+            approximation, off by at most `t_min` times the range of the colours. 0 is exact.
+        check: check the values of `strokes` (one synchronisation) instead of leaving out strokes that have a non-finite
+            field, feather <= 0 or a texture that does not exist.
+        backend: "cpp", or "reference" for plain PyTorch; the fastest that can run by default.
+
+    Returns:
+        (B, C, H, W) image in the dtype of `background`.
+
+    Raises:
+        TypeError: `background` is not a floating-point tensor.
+        ValueError: shapes or devices do not fit, `t_min` is out of range, the backend cannot run here, or, with
+            `check`, a value breaks its field's rule.
+    """
+    _check(strokes, background, t_min)
+    if check:
+        strokes.validate()
+    if backends.pick(backend, strokes.device) == "reference":
+        return reference.paint(strokes, background, t_min=t_min)
+    tensors = _canonical(strokes, background)
+    differentiable = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
+    image, *_ = _paint(*tensors, t_min, _segments(strokes.num_strokes) if differentiable else 0)
+    return image.to(background.dtype)
+
+
+def _check(strokes: Strokes, background: Tensor, t_min: float) -> None:
+    if not isinstance(background, Tensor) or not background.is_floating_point():
+        kind = background.dtype if isinstance(background, Tensor) else type(background).__name__
+        raise TypeError(f"background must be a floating-point tensor, got {kind}")
+    batch, channels = strokes.batch_size, strokes.channels
+    if background.ndim != 4 or background.shape[0] not in (1, batch) or background.shape[1] != channels:
+        rule = f"({batch} or 1, {channels}, H, W), as the strokes have B = {batch} and C = {channels}"
+        raise ValueError(f"background must have shape {rule}, got {tuple(background.shape)}")
+    if background.device != strokes.device:
+        raise ValueError(f"background must be on the device of the strokes, {strokes.device}, got {background.device}")
+    if not 0 <= t_min < 1:
+        raise ValueError(f"t_min must be in [0, 1), got {t_min}")
+
+
+def _canonical(strokes: Strokes, background: Tensor) -> tuple[Tensor | None, ...]:
+    """The operator's tensors: one dtype, colour and opacity with an axis of ends, a background for every canvas."""
+    dtype = strokes.dtype
+    color = strokes.color if strokes.color.ndim == 4 else strokes.color[:, :, None]
+    opacity = strokes.opacity if strokes.opacity.ndim == 3 else strokes.opacity[:, :, None]
+    return (
+        strokes.points,
+        strokes.radius,
+        color.to(dtype),
+        opacity.to(dtype),
+        strokes.feather,
+        None if strokes.texture is None else strokes.texture.to(dtype),
+        None if strokes.texture_id is None else strokes.texture_id.long(),
+        background.to(dtype).expand(strokes.batch_size, -1, -1, -1),
+    )
+
+
+# The forward pass saves the transmittance above every segment of a pixel's strokes but the first, so that the backward
+# pass can start there: a segment for about this many strokes, and never more than so many segments.
+_STROKES_PER_SEGMENT = 64
+_MAX_SEGMENTS = 16
+
+
+def _segments(strokes: int) -> int:
+    return min(max((strokes + _STROKES_PER_SEGMENT - 1) // _STROKES_PER_SEGMENT, 1), _MAX_SEGMENTS)
+
+
+@torch.library.register_fake("neural_paint::paint")
+def _(
+    points: Tensor,
+    radius: Tensor,
+    color: Tensor,
+    opacity: Tensor,
+    feather: Tensor,
+    texture: Tensor | None,
+    texture_id: Tensor | None,
+    background: Tensor,
+    t_min: float,
+    segments: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    batch, _channels, height, width = background.shape
+    saved = batch if segments > 0 else 0
+    return (
+        background.new_empty(background.shape),
+        background.new_empty(saved, height, width),
+        background.new_empty(saved, max(segments - 1, 0), height, width),
+        background.new_empty(saved, height, width, dtype=torch.int32),
+    )
+
+
+@torch.library.register_fake("neural_paint::paint_backward")
+def _(
+    grad: Tensor,
+    points: Tensor,
+    radius: Tensor,
+    color: Tensor,
+    opacity: Tensor,
+    feather: Tensor,
+    texture: Tensor | None,
+    texture_id: Tensor | None,
+    background: Tensor,
+    transmittance: Tensor,
+    checkpoints: Tensor,
+    evaluated: Tensor,
+    t_min: float,
+    texture_gradient: bool,
+) -> tuple[Tensor, ...]:
+    d_texture = points.new_empty(texture.shape if texture is not None and texture_gradient else 0)
+    fields = (points, radius, color, opacity, feather)
+    return (*(x.new_empty(x.shape) for x in fields), d_texture, grad.new_empty(grad.shape))
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *tensors, t_min, _segments = inputs
+    _image, *saved = output
+    ctx.save_for_backward(*tensors, *saved)
+    ctx.t_min = t_min
+    ctx.mark_non_differentiable(*saved)
+
+
+def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+    texture_gradient = ctx.needs_input_grad[5]
+    gradients = _paint_backward(grad, *ctx.saved_tensors, ctx.t_min, texture_gradient)
+    *fields, d_texture, d_background = gradients
+    return (*fields, d_texture if texture_gradient else None, None, d_background, None, None)
+
+
+def _double_backward(ctx: Any, *grads: Tensor) -> None:
+    raise NotImplementedError(
+        "paint has no second derivative in its fused backends; use backend='reference' (neural_paint.reference.paint)"
+    )
+
+
+torch.library.register_autograd("neural_paint::paint", _backward, setup_context=_setup_context)
+torch.library.register_autograd("neural_paint::paint_backward", _double_backward)
+for _device in ("cpu", "cuda"):
+    torch.library.register_autocast("neural_paint::paint", _device, torch.float32)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+
+import torch
+
+import neural_paint
+import neural_paint.kernels
+from neural_paint import backends
+
+
+def test_version_is_the_distribution_s() -> None:
+    assert importlib.metadata.version("neural-paint") == neural_paint.__version__
+
+
+def test_package_is_typed() -> None:
+    assert importlib.resources.files("neural_paint").joinpath("py.typed").is_file()
+
+
+def test_every_operator_has_a_cpu_kernel_and_a_fake() -> None:
+    operators = [name for name in torch._C._dispatch_get_all_op_names() if name.startswith("neural_paint::")]
+    assert operators
+    for name in operators:
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(name, "CPU"), name
+        assert torch._library.simple_registry.singleton.find(name).fake_impl.kernel is not None, name
+
+
+def test_info_names_what_runs_here() -> None:
+    info = backends.info()
+    assert info["neural_paint"] == neural_paint.__version__
+    assert info["torch"] == torch.__version__
+    assert info["backends"]["cpu"] == ["cpp", "reference"]
+    assert bool(info["cuda_kernels"]) == bool(info["cuda_architectures"])
+    assert info["threads"] == torch.get_num_threads()
