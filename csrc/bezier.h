@@ -21,14 +21,14 @@ struct Search;
 template <>
 struct Search<float> {
   static constexpr int chords = 8;
-  static constexpr int newton_steps = 3;
+  static constexpr int newton_steps(int control_points) { return control_points <= 2 ? 0 : control_points - 1; }
   static constexpr float tie = 1e-5f;  // minima of F closer than this, in pixels, are equal: rounding at 64 px
 };
 
 template <>
 struct Search<double> {
   static constexpr int chords = 32;
-  static constexpr int newton_steps = 24;  // to convergence: bracketed, so halving at worst
+  static constexpr int newton_steps(int) { return 24; }  // to convergence: bracketed, so halving at worst
   static constexpr double tie = 1e-12;
 };
 

@@ -69,7 +69,7 @@ NP_HOST_DEVICE Nearest<V> refine(const Spine<T, D>& spine, Vec2<V> p, V start, V
   Frame<V> frame = frame_at(spine, p, start);
   const V f_start = signed_distance(spine, frame, start);
   V t = start, left = V(-1), right = V(2);  // visited points where F still falls, where it rises: none yet
-  for (int step = 0; step < Search<T>::newton_steps; ++step) {
+  for (int step = 0; step < Search<T>::newton_steps(D); ++step) {
     right = select(frame.g > V(0), t, right);
     left = select(frame.g > V(0), left, t);
     const V slope = select(frame.g_t > V(T(0.1)) * frame.speed_squared, frame.g_t, frame.speed_squared);
@@ -87,42 +87,39 @@ NP_HOST_DEVICE Nearest<V> refine(const Spine<T, D>& spine, Vec2<V> p, V start, V
 }
 
 // t* and F there. The best chord is refined, and so is every other local minimum of the chords that could still beat it.
+// Where F is proven to be above `limit` at every lane, a chord's estimate will do.
 template <typename V, typename T, int D>
-NP_HOST_DEVICE Nearest<V> nearest(const Spine<T, D>& spine, Vec2<V> p) {
+NP_HOST_DEVICE Nearest<V> nearest(const Spine<T, D>& spine, Vec2<V> p, T limit) {
   constexpr int n = Spine<T, D>::chords;
-  if constexpr (D <= 2) {
-    const V t = nearest_on_chord<V>(spine, 0, p).t;
-    return {t, signed_distance(spine, frame_at(spine, p, t), t)};
-  } else {
-    constexpr T width = T(1) / T(n);
-    V t[n], f[n];
-    V best_t, best_f;
-    for (int i = 0; i < n; ++i) {
-      const Nearest<V> chord = nearest_on_chord<V>(spine, i, p);
-      t[i] = chord.t;
-      f[i] = chord.f;
-      best_t = i == 0 ? t[0] : select(f[i] < best_f, t[i], best_t);
-      best_f = i == 0 ? f[0] : minimum(f[i], best_f);
-    }
-    const V start = best_t;
-    const V reach = best_f + V(2 * spine.chord_error + Search<T>::tie);
-    const auto bracketed = [&](V from) {
-      const V reach_t = V(T(2) * width);
-      return refine(spine, p, from, maximum(from - reach_t, V(0)), minimum(from + reach_t, V(1)));
-    };
-    Nearest<V> best = bracketed(start);
-    for (int i = 0; i < n; ++i) {
-      auto rival = (f[i] <= reach) & ((t[i] < start) | (t[i] > start));
-      if (i > 0) rival = rival & (f[i] < f[i - 1]);
-      if (i < n - 1) rival = rival & (f[i] <= f[i + 1]);
-      if (!any(rival)) continue;
-      const Nearest<V> other = bracketed(t[i]);
-      const auto wins = rival & ((other.f < best.f - V(Search<T>::tie)) |
-                                 ((other.f <= best.f + V(Search<T>::tie)) & (other.t < best.t)));
-      best = {select(wins, other.t, best.t), select(wins, other.f, best.f)};
-    }
-    return best;
+  constexpr T width = T(1) / T(n);
+  V t[n], f[n];
+  V best_t, best_f;
+  for (int i = 0; i < n; ++i) {
+    const Nearest<V> chord = nearest_on_chord<V>(spine, i, p);
+    t[i] = chord.t;
+    f[i] = chord.f;
+    best_t = i == 0 ? t[0] : select(f[i] < best_f, t[i], best_t);
+    best_f = i == 0 ? f[0] : minimum(f[i], best_f);
   }
+  if (!any(best_f <= V(limit + spine.chord_error + Search<T>::tie))) return {best_t, best_f};
+  const V start = best_t;
+  const V reach = best_f + V(2 * spine.chord_error + Search<T>::tie);
+  const auto bracketed = [&](V from) {
+    const V reach_t = V(T(2) * width);
+    return refine(spine, p, from, maximum(from - reach_t, V(0)), minimum(from + reach_t, V(1)));
+  };
+  Nearest<V> best = bracketed(start);
+  for (int i = 0; i < n; ++i) {
+    auto rival = (f[i] <= reach) & ((t[i] < start) | (t[i] > start));
+    if (i > 0) rival = rival & (f[i] < f[i - 1]);
+    if (i < n - 1) rival = rival & (f[i] <= f[i + 1]);
+    if (!any(rival)) continue;
+    const Nearest<V> other = bracketed(t[i]);
+    const auto wins = rival & ((other.f < best.f - V(Search<T>::tie)) |
+                               ((other.f <= best.f + V(Search<T>::tie)) & (other.t < best.t)));
+    best = {select(wins, other.t, best.t), select(wins, other.f, best.f)};
+  }
+  return best;
 }
 
 // Gradient with respect to the spine at one pixel.

@@ -69,7 +69,7 @@ class TilePainter {
     if (all(finished)) return true;
 
     const auto p = Tile::centers<V, T>(pixel);
-    const Nearest<V> at = nearest(stroke.spine, p);
+    const Nearest<V> at = nearest(stroke.spine, p, stroke.feather / 2);
     const V covered = coverage(at.f, V(stroke.feather));
     if (!any(covered > V(0))) return false;
     const V alpha = opacity_at(scene_, stroke.opacity, at.t) * covered * texture_at(stroke, p, at.t);

@@ -150,7 +150,7 @@ class TileGradient {
 
   bool evaluate_row(const TileStroke<T, D>& stroke, Entry& entry, int pixel, int64_t k) {
     const auto p = Tile::centers<V, T>(pixel);
-    const Nearest<V> at = nearest(stroke.spine, p);
+    const Nearest<V> at = nearest(stroke.spine, p, stroke.feather / 2);
     const V covered = coverage(at.f, V(stroke.feather));
     V alpha = opacity_at(scene_, stroke.opacity, at.t) * covered * texture_at(stroke, p, at.t);
     V counted(1);

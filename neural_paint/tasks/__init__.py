@@ -1,0 +1,6 @@
+"""What can be painted: one file a job. Each job is a generator, so that the loop belongs to the caller."""
+
+from neural_paint.tasks.reconstruct import Step, reconstruct
+from neural_paint.tasks.render import render
+
+__all__ = ["Step", "reconstruct", "render"]

@@ -1,0 +1,114 @@
+"""Where a painter puts its next strokes: on the error, along the picture's edges, in the picture's colours."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Placement:
+    """n new strokes for each of B canvases.
+
+    Attributes:
+        points: (B, n, 3, 2) straight quadratics in pixels.
+        color: (B, n, C) in [0, 1].
+    """
+
+    points: Tensor
+    color: Tensor
+
+
+# Half length of a new stroke in radii: where the picture has no direction, and what a clean edge adds.
+_HALF_LENGTH = 1.2
+_EDGE_LENGTH = 1.8
+# A floor under the density, in parts of its mean, so that a perfect canvas takes strokes as well.
+_DENSITY_FLOOR = 1e-3
+
+
+def place(photo: Tensor, canvas: Tensor, count: int, radius: float, generator: torch.Generator) -> Placement:
+    """Choose `count` strokes of about `radius` pixels that would mend `canvas` most, the most needed first.
+
+    Args:
+        photo: (B, C, H, W) what is to be painted, in [0, 1].
+        canvas: (B, C, H, W) what has been painted so far.
+        count: strokes for each canvas.
+        radius: half width of the strokes in pixels.
+        generator: source of randomness, on the CPU.
+    """
+    width = photo.shape[3]
+    # What a stroke of this radius can mend is the error that is left when blurred by it.
+    error = blur(photo - canvas, radius / 2).square().sum(1).flatten(1)
+    pixels = _sample(error, photo.shape[2:], count, generator)
+    pixels = pixels.gather(1, error.gather(1, pixels).argsort(dim=1, descending=True, stable=True))
+
+    jitter = torch.rand((*pixels.shape, 2), generator=generator).to(photo)
+    center = torch.stack([pixels % width, pixels // width], -1) + jitter
+    direction, coherence = _edges(photo, radius)
+    half = radius * (_HALF_LENGTH + _EDGE_LENGTH * _at(coherence, pixels)) * _at(direction, pixels)
+    return Placement(
+        points=torch.stack([center - half, center, center + half], 2),
+        color=_at(blur(photo, radius / 2), pixels).clamp(0, 1),
+    )
+
+
+def blur(image: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (B, C, H, W) with the border repeated; sigma in pixels."""
+    reach = math.ceil(2.5 * sigma)
+    if reach == 0:
+        return image
+    offsets = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, 1, -1)
+    groups = image.shape[1]
+    image = F.conv2d(F.pad(image, (reach, reach, 0, 0), mode="replicate"), kernel, groups=groups)
+    image = F.pad(image, (0, 0, reach, reach), mode="replicate")
+    return F.conv2d(image, kernel.transpose(2, 3), groups=groups)
+
+
+def _at(image: Tensor, pixels: Tensor) -> Tensor:
+    """Values (B, n, C) of (B, C, H, W) at flat pixel indices (B, n)."""
+    channels = image.flatten(2)
+    return channels.gather(2, pixels[:, None].expand(-1, channels.shape[1], -1)).transpose(1, 2)
+
+
+def _sample(density: Tensor, size: torch.Size, count: int, generator: torch.Generator) -> Tensor:
+    """Flat indices (B, count) of pixels, spread evenly in proportion to `density` (B, H*W).
+
+    One sample from each of `count` equal shares of the density, cut along a space-filling curve, so that samples keep
+    a distance from each other in the plane.
+    """
+    order = _morton_order(size).to(density.device)
+    share = density[:, order].double()
+    share = share + _DENSITY_FLOOR * share.mean(1, keepdim=True) + 1e-12
+    cumulative = share.cumsum(1)
+    offsets = torch.rand((density.shape[0], count), generator=generator, dtype=torch.float64).to(density.device)
+    targets = (torch.arange(count, device=density.device) + offsets) / count * cumulative[:, -1:]
+    return order[torch.searchsorted(cumulative, targets).clamp_(max=order.numel() - 1)]
+
+
+def _morton_order(size: torch.Size) -> Tensor:
+    """Flat indices of an (H, W) grid in Z-order: neighbours in the order are mostly neighbours in the plane."""
+    height, width = size
+    y, x = torch.arange(height)[:, None], torch.arange(width)[None, :]
+    code = torch.zeros((height, width), dtype=torch.int64)
+    for bit in range(max(height, width).bit_length()):
+        code |= ((x >> bit & 1) << (2 * bit)) | ((y >> bit & 1) << (2 * bit + 1))
+    return code.flatten().argsort()
+
+
+def _edges(photo: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Unit vectors along the edges (B, 2, H, W), and how clear these are (B, 1, H, W) in [0, 1], near `radius`."""
+    smooth = F.pad(blur(photo, max(radius / 4, 0.5)), (1, 1, 1, 1), mode="replicate")
+    dx = smooth[:, :, 1:-1, 2:] - smooth[:, :, 1:-1, :-2]
+    dy = smooth[:, :, 2:, 1:-1] - smooth[:, :, :-2, 1:-1]
+    tensor = torch.stack([(dx * dx).sum(1), (dx * dy).sum(1), (dy * dy).sum(1)], 1)
+    xx, xy, yy = blur(tensor, max(radius, 1.0)).unbind(1)
+    # The gradient's main axis is at half the angle of (xx - yy, 2 xy); edges run across it.
+    angle = torch.atan2(2 * xy, xx - yy) / 2 + math.pi / 2
+    coherence = torch.hypot(2 * xy, xx - yy) / (xx + yy + 1e-8)
+    return torch.stack([angle.cos(), angle.sin()], 1), coherence[:, None]
