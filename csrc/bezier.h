@@ -8,7 +8,8 @@ namespace neural_paint {
 // Rounds off the distance's kink on the spine, in pixels: small enough never to show, large enough for a gradient.
 constexpr double kDistanceEpsilon = 1e-6;
 
-// Floor of G_t, as a share of |q'|^2: bounds dt*/dtheta near a centre of curvature, where t* jumps. The reference's too.
+// Floor of G_t, as a share of |q'|^2: bounds dt*/dtheta near a centre of curvature, where t* jumps. The reference's
+// too.
 constexpr double kCurvatureFloor = 1e-3;
 
 // Least squared length of a chord, in square pixels: lets a degenerate stroke divide.
@@ -59,9 +60,9 @@ struct Spine {
   static constexpr int chords = D <= 2 ? 1 : Search<T>::chords;
 
   struct Chord {
-    Vec2<T> start, along;       // q(t) ~ start + s along, s in [0, 1]
-    T inverse_squared;          // 1 / |along|^2
-    T shift, bias;              // s = projection + shift |cross| + bias: the nearest point of a cone, see csrc/README.md
+    Vec2<T> start, along;  // q(t) ~ start + s along, s in [0, 1]
+    T inverse_squared;     // 1 / |along|^2
+    T shift, bias;         // s = projection + shift |cross| + bias: the nearest point of a cone, see csrc/README.md
     T radius, radius_increase;  // r ~ radius + s radius_increase
   };
 

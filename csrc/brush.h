@@ -1,4 +1,5 @@
-// What the brush makes of t* and F at one pixel: soft edge, ramps along the stroke, texture. Values and their gradients.
+// What the brush makes of t* and F at one pixel: soft edge, ramps along the stroke, texture. Values and their
+// gradients.
 #pragma once
 
 #include "nearest.h"
@@ -66,7 +67,9 @@ NP_HOST_DEVICE Bilinear<T> sample(const Texture<T>& texture, T u, T v) {
   Bilinear<T> out{{top * texture.width + left, top * texture.width + right, bottom * texture.width + left,
                    bottom * texture.width + right},
                   {(1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b},
-                  T(0), T(0), T(0)};
+                  T(0),
+                  T(0),
+                  T(0)};
   const T t00 = texture.texels[out.index[0]], t01 = texture.texels[out.index[1]];
   const T t10 = texture.texels[out.index[2]], t11 = texture.texels[out.index[3]];
   out.value = out.weight[0] * t00 + out.weight[1] * t01 + out.weight[2] * t10 + out.weight[3] * t11;
@@ -79,10 +82,10 @@ NP_HOST_DEVICE Bilinear<T> sample(const Texture<T>& texture, T u, T v) {
 template <typename T>
 struct BrushPosition {
   T u, v;
-  T u_t, v_t;                        // total derivatives in t
-  Vec2<T> u_point, v_point;          // per q
-  Vec2<T> v_velocity;                // per q'
-  T u_radius, v_radius;              // per r(t)
+  T u_t, v_t;                // total derivatives in t
+  Vec2<T> u_point, v_point;  // per q
+  Vec2<T> v_velocity;        // per q'
+  T u_radius, v_radius;      // per r(t)
 };
 
 // u = t and v = the distance to the left of the spine over the radius; a dab has no direction and takes the axes.
@@ -123,13 +126,14 @@ NP_HOST_DEVICE BrushPosition<T> brush_position(const Frame<T>& frame, T t, T rad
 
 // Gradient of u and v at fixed t; what they owe to t is u_t and v_t.
 template <int D, typename T>
-NP_HOST_DEVICE void brush_position_backward(const BrushPosition<T>& where, T t, T d_u, T d_v, SpineGradient<T, D>& sum) {
+NP_HOST_DEVICE void brush_position_backward(const BrushPosition<T>& where, T t, T d_u, T d_v,
+                                            SpineGradient<T, D>& sum) {
   const auto basis = bernstein<D>(t);
   for (int i = 0; i < D; ++i) {
-    sum.points[i].x += basis.b[i] * (d_u * where.u_point.x + d_v * where.v_point.x) +
-                       basis.derivative[i] * d_v * where.v_velocity.x;
-    sum.points[i].y += basis.b[i] * (d_u * where.u_point.y + d_v * where.v_point.y) +
-                       basis.derivative[i] * d_v * where.v_velocity.y;
+    sum.points[i].x +=
+        basis.b[i] * (d_u * where.u_point.x + d_v * where.v_point.x) + basis.derivative[i] * d_v * where.v_velocity.x;
+    sum.points[i].y +=
+        basis.b[i] * (d_u * where.u_point.y + d_v * where.v_point.y) + basis.derivative[i] * d_v * where.v_velocity.y;
   }
   const T d_radius = d_u * where.u_radius + d_v * where.v_radius;
   sum.radius[0] += (T(1) - t) * d_radius;

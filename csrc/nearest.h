@@ -52,8 +52,7 @@ NP_HOST_DEVICE Frame<V> frame_at(const Spine<T, D>& spine, Vec2<V> p, V t) {
   frame.radius_increase = V(spine.radius_increase);
   const V along = dot(frame.w, frame.velocity);
   frame.g = along - frame.distance * frame.radius_increase;
-  frame.g_t =
-      frame.speed_squared + dot(frame.w, frame.acceleration) - frame.radius_increase * along / frame.distance;
+  frame.g_t = frame.speed_squared + dot(frame.w, frame.acceleration) - frame.radius_increase * along / frame.distance;
   return frame;
 }
 
@@ -86,8 +85,8 @@ NP_HOST_DEVICE Nearest<V> refine(const Spine<T, D>& spine, Vec2<V> p, V start, V
   return {select(worse, start, t), select(worse, f_start, f)};
 }
 
-// t* and F there. The best chord is refined, and so is every other local minimum of the chords that could still beat it.
-// Where F is proven to be above `limit` at every lane, a chord's estimate will do.
+// t* and F there. The best chord is refined, and so is every other local minimum of the chords that could still beat
+// it. Where F is proven to be above `limit` at every lane, a chord's estimate will do.
 template <typename V, typename T, int D>
 NP_HOST_DEVICE Nearest<V> nearest(const Spine<T, D>& spine, Vec2<V> p, T limit) {
   constexpr int n = Spine<T, D>::chords;

@@ -1,7 +1,7 @@
 // What the math headers need to compile alike under g++ and nvcc, and to work on one value or on a pack of lanes.
 //
-// Math is written once over a value type V: float or double here, a SIMD pack on the CPU (cpu/pack.h). It is branch-free:
-// comparisons give a mask, `select` chooses. A pack brings its own overloads of the functions below.
+// Math is written once over a value type V: float or double here, a SIMD pack on the CPU (cpu/pack.h). It is
+// branch-free: comparisons give a mask, `select` chooses. A pack brings its own overloads of the functions below.
 #pragma once
 
 #include <cmath>

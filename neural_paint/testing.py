@@ -44,7 +44,7 @@ def assert_gradient_close(actual: Tensor, expected: Tensor, tolerance: Tolerance
     assert torch.isfinite(actual).all(), f"{name} is not finite"
     scale = expected.abs().max().clamp(min=1e-12) if expected.numel() else 1.0
     worst = ((actual.double() - expected.double()).abs() / scale).max().item() if expected.numel() else 0.0
-    assert worst <= tolerance.gradient, f"d_{name} off by {worst:.2e} of its greatest element, asked {tolerance.gradient}"
+    assert worst <= tolerance.gradient, f"d_{name} off by {worst:.2e} of its greatest, asked {tolerance.gradient}"
 
 
 def brush_strokes(

@@ -88,7 +88,7 @@ def test_deep_tiles_match_reference(backend: str, strokes: int) -> None:
 
 
 def tiny(control_points: int, textures: int = 2, **options: Any) -> tuple[Strokes, Tensor]:
-    """Three strokes in float64, the lowest fully transparent and the top one opaque, on two canvases of 6 x 7 pixels."""
+    """Three strokes in float64, the lowest fully transparent and the top one opaque, on two canvases of 6 x 7."""
     strokes = brush_strokes(
         batch=2, strokes=3, height=6, width=7, channels=2, control_points=control_points, color_ends=2, opacity_ends=2,
         textures=textures, length=5, radius=1.5, taper=0.6, dtype=F64, **options,

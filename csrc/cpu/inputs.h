@@ -93,10 +93,14 @@ void with_scene(const PaintInputs& inputs, double t_min, F&& body) {
   const auto with_points = [&]<typename T>() {
     const Scene<T> scene = make_scene<T>(inputs, texture, t_min);
     switch (inputs.points.size(2)) {
-      case 1: return body.template operator()<T, 1>(scene);
-      case 2: return body.template operator()<T, 2>(scene);
-      case 3: return body.template operator()<T, 3>(scene);
-      default: return body.template operator()<T, 4>(scene);
+      case 1:
+        return body.template operator()<T, 1>(scene);
+      case 2:
+        return body.template operator()<T, 2>(scene);
+      case 3:
+        return body.template operator()<T, 3>(scene);
+      default:
+        return body.template operator()<T, 4>(scene);
     }
   };
   if (inputs.points.scalar_type() == torch::headeronly::ScalarType::Float) {

@@ -1,5 +1,5 @@
-// W lanes of T that the math headers take in place of a float: GCC and Clang vector extensions, so every instruction set
-// compiles it. Lanes are pixels side by side.
+// W lanes of T that the math headers take in place of a float: GCC and Clang vector extensions, so every instruction
+// set compiles it. Lanes are pixels side by side.
 #pragma once
 
 #include <type_traits>

@@ -38,7 +38,8 @@ class TilePainter {
     for (int64_t k = 0; k < listed && ~finished_ != 0; ++k) {
       if (saving_ && k > 0 && k % segment == 0) write_checkpoint(tile, checkpoint++);
       const auto stroke = load_stroke<D>(scene_, tile.batch, last[-k], T(tile.x), T(tile.y));
-      for_each_block(reached_blocks(stroke) & ~finished_, [&](int block) { paint_block(stroke, block, int32_t(k + 1)); });
+      for_each_block(reached_blocks(stroke) & ~finished_,
+                     [&](int block) { paint_block(stroke, block, int32_t(k + 1)); });
     }
     while (saving_ && checkpoint < saved_.segments - 1) write_checkpoint(tile, checkpoint++);
     write(tile, int32_t(listed));
@@ -84,8 +85,8 @@ class TilePainter {
     const auto closed_after = is_closed(transmittance_after, scene_.t_min);
     if (!saving_) return all(closed_after);
 
-    // The colour under the stroke that closed the pixel matters to that stroke's gradient: a second transmittance starts
-    // at 1 just below it, and the pixel is finished when that is closed too.
+    // The colour under the stroke that closed the pixel matters to that stroke's gradient: a second transmittance
+    // starts at 1 just below it, and the pixel is finished when that is closed too.
     const V below_after = select(closed, attenuate(below, alpha), below);
     below_after.store(below_ + pixel);
     const auto finished_after = closed_after & is_closed(below_after, scene_.t_min);
@@ -122,7 +123,7 @@ class TilePainter {
   const Saved<T>& saved_;
   const bool saving_;
 
-  uint64_t finished_;                         // blocks that need no more strokes
+  uint64_t finished_;  // blocks that need no more strokes
   alignas(64) T painted_[kMaxChannels][kTilePixels];
   alignas(64) T transmittance_[kTilePixels];  // stays as it is once the pixel is closed
   alignas(64) T below_[kTilePixels];          // of the strokes below the one that closed the pixel
@@ -132,8 +133,9 @@ class TilePainter {
 template <typename T, int D>
 void paint_tiles(const Scene<T>& scene, T* image, const Saved<T>& saved) {
   const Bins bins = bin<D>(scene);
-  for_each_unit(scene.tiles(), [&] { return std::make_unique<TilePainter<T, D>>(scene, bins, image, saved); },
-                [](auto& painter, int64_t tile) { painter->paint(tile); });
+  for_each_unit(
+      scene.tiles(), [&] { return std::make_unique<TilePainter<T, D>>(scene, bins, image, saved); },
+      [](auto& painter, int64_t tile) { painter->paint(tile); });
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> paint_cpu(const Tensor& points, const Tensor& radius, const Tensor& color,

@@ -1,12 +1,9 @@
-// paint, backward: each tile front to back in chunks for alpha, t* and the transmittance above, then back to front with
-// the colour below. Nothing is divided by 1 - alpha.
+// paint, backward: tiles over threads, then the tiles' partial gradients summed in an order that no thread changes.
 #include <torch/csrc/stable/library.h>
 
-#include <algorithm>
 #include <memory>
 
-#include "inputs.h"
-#include "tile.h"
+#include "tile_gradient.h"
 
 namespace neural_paint {
 namespace {
@@ -19,277 +16,6 @@ constexpr int64_t kMaxTextureGroupValues = int64_t(1) << 25;
 
 // Strokes whose partial gradients one thread sums at a time.
 constexpr int64_t kReduceStrokes = 64;
-
-// What the forward pass saved, and the incoming gradient.
-template <typename T>
-struct Incoming {
-  View<T, 4> grad;         // (B, C, H, W)
-  View<T, 3> transmittance;
-  View<T, 4> checkpoints;  // (B, segments - 1, H, W)
-  View<int32_t, 3> evaluated;
-  int64_t segments;
-};
-
-// Gradients of one stroke, in one tile (V a pack of pixels) or in all (V a number).
-template <typename V, int D>
-struct StrokeGradient {
-  Vec2<V> points[D];
-  V radius[2];
-  V feather;
-  V opacity[2];
-  V color[2][kMaxChannels];
-};
-
-// Places of a stroke's gradients in a flat row of numbers.
-template <int D>
-struct Layout {
-  int64_t channels;
-  int color_ends, opacity_ends;
-
-  static constexpr int64_t radius = 2 * D, feather = radius + 2, opacity = feather + 1;
-  int64_t color() const { return opacity + opacity_ends; }
-  int64_t size() const { return color() + color_ends * channels; }
-};
-
-template <typename T, int D>
-class TileGradient {
-  using V = Pack<T, kLanes>;
-
-  // One stroke on one block, kept between the two sweeps of a chunk.
-  struct Entry {
-    int block;
-    alignas(16) T t[kBlockPixels], f[kBlockPixels], alpha[kBlockPixels], above[kBlockPixels];
-  };
-  struct Evaluated {
-    TileStroke<T, D> stroke;
-    int64_t index, first_entry, end_entry;
-  };
-
- public:
-  TileGradient(const Scene<T>& scene, const Bins& bins, const Incoming<T>& incoming, T* partials, T* d_background)
-      : scene_(scene), bins_(bins), incoming_(incoming), layout_{scene.channels, scene.color_ends, scene.opacity_ends},
-        partials_(partials), d_background_(d_background) {}
-
-  // `d_texture` is this group's sum, or null.
-  void run(int64_t index, T* d_texture) {
-    const Tile tile(scene_, index);
-    d_texture_ = d_texture;
-    load(tile);
-    listed_ = bins_.offsets[index + 1] - bins_.offsets[index];
-    last_ = bins_.strokes.data() + bins_.offsets[index] + listed_ - 1;
-    const int64_t deepest = *std::max_element(evaluated_, evaluated_ + kTilePixels);
-    const int64_t segment = segment_length(listed_, incoming_.segments);
-    for (int64_t s = ceil_div(deepest, segment) - 1; s >= 0; --s) run_segment(tile, s, segment, deepest);
-  }
-
- private:
-  void load(const Tile& tile) {
-    std::fill_n(evaluated_, kTilePixels, 0);
-    for (int64_t c = 0; c < scene_.channels; ++c) {
-      std::fill_n(grad_[c], kTilePixels, T(0));
-      std::fill_n(below_[c], kTilePixels, T(0));
-    }
-    tile.for_each_pixel(scene_, [&](int pixel, int64_t row, int64_t column) {
-      evaluated_[pixel] = incoming_.evaluated(tile.batch, row, column);
-      const T transmittance = incoming_.transmittance(tile.batch, row, column);
-      for (int64_t c = 0; c < scene_.channels; ++c) {
-        grad_[c][pixel] = incoming_.grad(tile.batch, c, row, column);
-        below_[c][pixel] = scene_.background(tile.batch, c, row, column);
-        d_background_[((tile.batch * scene_.channels + c) * scene_.height + row) * scene_.width + column] =
-            transmittance * grad_[c][pixel];
-      }
-    });
-  }
-
-  // Chunks of the segment from the last to the first, each from the transmittance above it: the first chunk's was saved,
-  // the others' are replayed.
-  void run_segment(const Tile& tile, int64_t s, int64_t length, int64_t deepest) {
-    const int64_t begin = s * length, end = std::min(begin + length, deepest);
-    const int64_t chunks = ceil_div(end - begin, kChunk);
-    load_checkpoint(tile, s);
-    above_chunk_.resize(chunks * kTilePixels);
-    for (int64_t c = 0; c < chunks; ++c) {
-      std::copy_n(above_, kTilePixels, above_chunk_.data() + c * kTilePixels);
-      if (c + 1 < chunks) evaluate(tile, begin + c * kChunk, begin + (c + 1) * kChunk);
-    }
-    for (int64_t c = chunks - 1; c >= 0; --c) {
-      std::copy_n(above_chunk_.data() + c * kTilePixels, kTilePixels, above_);
-      evaluate(tile, begin + c * kChunk, std::min(begin + (c + 1) * kChunk, end));
-      for (auto it = chunk_.rbegin(); it != chunk_.rend(); ++it) composite(tile, *it);
-    }
-  }
-
-  void load_checkpoint(const Tile& tile, int64_t s) {
-    std::fill_n(above_, kTilePixels, T(0));
-    tile.for_each_pixel(scene_, [&](int pixel, int64_t row, int64_t column) {
-      above_[pixel] = s == 0 ? T(1) : incoming_.checkpoints(tile.batch, s - 1, row, column);
-    });
-  }
-
-  // First sweep: strokes [begin, end) of the list, from the top, into chunk_ and entries_.
-  void evaluate(const Tile& tile, int64_t begin, int64_t end) {
-    chunk_.clear();
-    entries_.clear();
-    for (int64_t k = begin; k < end; ++k) {
-      const auto stroke = load_stroke<D>(scene_, tile.batch, last_[-k], T(tile.x), T(tile.y));
-      const int64_t first = int64_t(entries_.size());
-      for_each_block(reached_blocks(stroke), [&](int block) { evaluate_block(stroke, block, k); });
-      if (int64_t(entries_.size()) > first) chunk_.push_back({stroke, last_[-k], first, int64_t(entries_.size())});
-    }
-  }
-
-  void evaluate_block(const TileStroke<T, D>& stroke, int block, int64_t k) {
-    const int32_t* evaluated = evaluated_ + block * kBlockPixels;
-    if (*std::max_element(evaluated, evaluated + kBlockPixels) <= k) return;
-    Entry& entry = entries_.emplace_back();
-    entry.block = block;
-    bool touched = false;
-    for_each_row(block, [&](int pixel) { touched = evaluate_row(stroke, entry, pixel, k) || touched; });
-    if (!touched) entries_.pop_back();
-  }
-
-  bool evaluate_row(const TileStroke<T, D>& stroke, Entry& entry, int pixel, int64_t k) {
-    const auto p = Tile::centers<V, T>(pixel);
-    const Nearest<V> at = nearest(stroke.spine, p, stroke.feather / 2);
-    const V covered = coverage(at.f, V(stroke.feather));
-    V alpha = opacity_at(scene_, stroke.opacity, at.t) * covered * texture_at(stroke, p, at.t);
-    V counted(1);
-    for (int i = 0; i < kLanes; ++i) counted.lanes[i] = k < evaluated_[pixel + i] ? T(1) : T(0);
-    alpha = select(counted > V(0), alpha, V(0));
-
-    const V above = V::load(above_ + pixel);
-    const V after = attenuate(above, alpha);
-    select(is_closed(after, scene_.t_min), V(0), after).store(above_ + pixel);
-    const int lane = pixel % kBlockPixels;
-    at.t.store(entry.t + lane);
-    at.f.store(entry.f + lane);
-    alpha.store(entry.alpha + lane);
-    select(counted > V(0), above, V(0)).store(entry.above + lane);
-    return any(covered > V(0));
-  }
-
-  // Second sweep: one stroke, and the colour below moves up to include it.
-  void composite(const Tile& tile, const Evaluated& evaluated) {
-    StrokeGradient<V, D> gradient{};
-    for (int64_t i = evaluated.first_entry; i < evaluated.end_entry; ++i)
-      for_each_row(entries_[i].block, [&](int pixel) { composite_row(evaluated.stroke, entries_[i], pixel, gradient); });
-    write_partial(tile, evaluated.index, gradient);
-  }
-
-  void composite_row(const TileStroke<T, D>& stroke, const Entry& entry, int pixel, StrokeGradient<V, D>& sum) {
-    const int lane = pixel % kBlockPixels;
-    const V t = V::load(entry.t + lane), f = V::load(entry.f + lane);
-    const V alpha = V::load(entry.alpha + lane), above = V::load(entry.above + lane);
-    V d_alpha(0), d_t(0);
-    for (int64_t c = 0; c < scene_.channels; ++c) {
-      T* below = below_[c] + pixel;
-      const V color = color_at(scene_, stroke.color, c, t), under = V::load(below);
-      const V weight = above * V::load(grad_[c] + pixel);
-      d_alpha += over_d_alpha(weight, under, color);
-      add_ramp(weight * alpha, t, scene_.color_ends, stroke.color[0][c], stroke.color[1][c], sum.color[0][c],
-               sum.color[1][c], d_t);
-      over(under, color, alpha).store(below);
-    }
-    if (!any((above < V(0)) | (above > V(0)))) return;
-    shape_backward(stroke, pixel, t, f, d_alpha, d_t, sum);
-  }
-
-  // Gradient of ramp(): both ends, and t where there are two.
-  static void add_ramp(V grad, V t, int ends, T start, T end, V& d_start, V& d_end, V& d_t) {
-    if (ends == 1) {
-      d_start += grad;
-      return;
-    }
-    d_start += (V(1) - t) * grad;
-    d_end += t * grad;
-    d_t += V(end - start) * grad;
-  }
-
-  // From alpha and what hangs on t* down to opacity, feather, texture, radius and control points.
-  void shape_backward(const TileStroke<T, D>& stroke, int pixel, V t, V f, V d_alpha, V d_t, StrokeGradient<V, D>& sum) {
-    const auto p = Tile::centers<V, T>(pixel);
-    const Frame<V> frame = frame_at(stroke.spine, p, t);
-    const V feather(stroke.feather);
-    const V covered = coverage(f, feather);
-    const V opacity = opacity_at(scene_, stroke.opacity, t);
-    SpineGradient<V, D> spine{};
-    V texture(1);
-    if (stroke.texture != nullptr)
-      texture = texture_backward(stroke, p, t, d_alpha * opacity * covered, d_t, spine);
-    add_ramp(d_alpha * covered * texture, t, scene_.opacity_ends, stroke.opacity[0], stroke.opacity[1], sum.opacity[0],
-             sum.opacity[1], d_t);
-    const auto d_coverage = coverage_backward(d_alpha * opacity * texture, f, feather);
-    sum.feather += d_coverage.feather;
-    distance_backward(frame, t, d_coverage.f, spine);
-    if (D > 1 && (scene_.color_ends == 2 || scene_.opacity_ends == 2 || stroke.texture != nullptr))
-      parameter_backward(frame, t, d_t, spine);
-    for (int i = 0; i < D; ++i) {
-      sum.points[i].x += spine.points[i].x;
-      sum.points[i].y += spine.points[i].y;
-    }
-    for (int e = 0; e < 2; ++e) sum.radius[e] += spine.radius[e];
-  }
-
-  // Texels and brush position, pixel by pixel: neighbours may share a texel. Returns the texture's factor in alpha.
-  V texture_backward(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V grad, V& d_t,
-                     SpineGradient<V, D>& sum) {
-    V factor(1);
-    for (int i = 0; i < kLanes; ++i) {
-      const T lane_t = t.lanes[i], lane_grad = grad.lanes[i];
-      BrushPosition<T> where;
-      const Bilinear<T> texel = sample_stroke(stroke, Vec2<T>{p.x.lanes[i], p.y.lanes[i]}, lane_t, where);
-      factor.lanes[i] = texel.value;
-      if (lane_grad == T(0)) continue;
-      for (int k = 0; d_texture_ != nullptr && k < 4; ++k)
-        d_texture_[stroke.texture_index * stroke.texture->height * stroke.texture->width + texel.index[k]] +=
-            texel.weight[k] * lane_grad;
-      const T d_u = lane_grad * texel.d_column * T(stroke.texture->width);
-      const T d_v = lane_grad * texel.d_row * T(stroke.texture->height) / 2;
-      d_t.lanes[i] += d_u * where.u_t + d_v * where.v_t;
-      SpineGradient<T, D> spine{};
-      brush_position_backward<D>(where, lane_t, d_u, d_v, spine);
-      for (int k = 0; k < D; ++k) {
-        sum.points[k].x.lanes[i] += spine.points[k].x;
-        sum.points[k].y.lanes[i] += spine.points[k].y;
-      }
-      for (int e = 0; e < 2; ++e) sum.radius[e].lanes[i] += spine.radius[e];
-    }
-    return factor;
-  }
-
-  void write_partial(const Tile& tile, int64_t n, const StrokeGradient<V, D>& gradient) {
-    const TileRange& range = bins_.ranges[tile.batch * scene_.strokes + n];
-    T* partial = partials_ + range.slot(tile.x / kTile, tile.y / kTile) * layout_.size();
-    for (int i = 0; i < D; ++i) {
-      partial[2 * i] = gradient.points[i].x.sum();
-      partial[2 * i + 1] = gradient.points[i].y.sum();
-    }
-    for (int e = 0; e < 2; ++e) partial[layout_.radius + e] = gradient.radius[e].sum();
-    partial[layout_.feather] = gradient.feather.sum();
-    for (int e = 0; e < scene_.opacity_ends; ++e) partial[layout_.opacity + e] = gradient.opacity[e].sum();
-    for (int e = 0; e < scene_.color_ends; ++e)
-      for (int64_t c = 0; c < scene_.channels; ++c)
-        partial[layout_.color() + e * scene_.channels + c] = gradient.color[e][c].sum();
-  }
-
-  const Scene<T>& scene_;
-  const Bins& bins_;
-  const Incoming<T>& incoming_;
-  const Layout<D> layout_;
-  T* partials_;
-  T* d_background_;
-  T* d_texture_ = nullptr;
-
-  int64_t listed_ = 0;
-  const int32_t* last_ = nullptr;  // the top stroke; the list goes down from it
-  std::vector<Evaluated> chunk_;
-  std::vector<Entry> entries_;
-  std::vector<T> above_chunk_;  // transmittance above each chunk of the segment
-  int32_t evaluated_[kTilePixels];
-  alignas(64) T above_[kTilePixels];  // transmittance of the strokes above; 0 once the pixel is closed
-  alignas(64) T grad_[kMaxChannels][kTilePixels];
-  alignas(64) T below_[kMaxChannels][kTilePixels];  // colour below the stroke at hand
-};
 
 // Sums every stroke's partial gradients in tile order, whatever thread made them, into the outputs.
 template <typename T, int D>
@@ -317,7 +43,8 @@ void paint_backward_tiles(const Scene<T>& scene, const Incoming<T>& incoming, St
   std::vector<T> partials(bins.pairs() * layout.size(), T(0));
 
   // A unit is one tile, or with a texture gradient one of a few fixed groups of them, each with a sum of its own.
-  const int64_t groups = std::clamp<int64_t>(kMaxTextureGroupValues / std::max<int64_t>(texture_values, 1), 1, kTextureGroups);
+  const int64_t groups =
+      std::clamp<int64_t>(kMaxTextureGroupValues / std::max<int64_t>(texture_values, 1), 1, kTextureGroups);
   const int64_t units = d_texture == nullptr ? scene.tiles() : std::min(groups, scene.tiles());
   std::vector<T> group_sums(d_texture == nullptr ? 0 : units * texture_values, T(0));
   for_each_unit(
@@ -341,13 +68,13 @@ void paint_backward_tiles(const Scene<T>& scene, const Incoming<T>& incoming, St
     for (int64_t i = 0; i < texture_values; ++i) d_texture[i] += group_sums[group * texture_values + i];
 }
 
-// Gradients of (points, radius, color, opacity, feather, texture, background); texture's is empty where there is none or
-// `texture_gradient` is false.
+// Gradients of (points, radius, color, opacity, feather, texture, background); texture's is empty where there is none
+// or `texture_gradient` is false.
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backward_cpu(
     const Tensor& grad, const Tensor& points, const Tensor& radius, const Tensor& color, const Tensor& opacity,
     const Tensor& feather, const std::optional<Tensor>& texture, const std::optional<Tensor>& texture_id,
-    const Tensor& background, const Tensor& transmittance, const Tensor& checkpoints, const Tensor& evaluated, double t_min,
-    bool texture_gradient) {
+    const Tensor& background, const Tensor& transmittance, const Tensor& checkpoints, const Tensor& evaluated,
+    double t_min, bool texture_gradient) {
   const PaintInputs inputs{points, radius, color, opacity, feather, texture, texture_id, background};
   inputs.check();
   const int64_t b = inputs.batch(), h = inputs.height(), w = inputs.width();
@@ -366,7 +93,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
     const Incoming<T> incoming{View<T, 4>(grad), View<T, 3>(transmittance), View<T, 4>(checkpoints),
                                View<int32_t, 3>(evaluated), checkpoints.size(1) + 1};
     paint_backward_tiles<T, D>(
-        scene, incoming, {data<T>(d_points), data<T>(d_radius), data<T>(d_color), data<T>(d_opacity), data<T>(d_feather)},
+        scene, incoming,
+        {data<T>(d_points), data<T>(d_radius), data<T>(d_color), data<T>(d_opacity), data<T>(d_feather)},
         data<T>(d_background), textured ? data<T>(d_texture) : nullptr, d_texture.numel());
   });
   return {d_points, d_radius, d_color, d_opacity, d_feather, d_texture, d_background};

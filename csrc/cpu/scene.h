@@ -1,13 +1,13 @@
 // The inputs of `paint` as the CPU kernels see them, and which strokes reach which tile.
 #pragma once
 
+#include <torch/csrc/stable/ops.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>
 #include <vector>
-
-#include <torch/csrc/stable/ops.h>
 
 #include "../bounds.h"
 #include "../brush.h"
@@ -147,15 +147,15 @@ TileRange tile_range(const Scene<T>& scene, int64_t b, int64_t n) {
 
 // The strokes of every tile, in painter's order, as one array with offsets.
 struct Bins {
-  std::vector<TileRange> ranges;   // per (batch, stroke)
-  std::vector<int64_t> offsets;    // per tile, and the end
+  std::vector<TileRange> ranges;  // per (batch, stroke)
+  std::vector<int64_t> offsets;   // per tile, and the end
   std::vector<int32_t> strokes;
 
   int64_t pairs() const { return offsets.back(); }
 };
 
-// Calls run(worker, unit) for every unit, with one worker a thread. A thread that has finished one takes the next; what a
-// unit computes does not depend on who takes it.
+// Calls run(worker, unit) for every unit, with one worker a thread. A thread that has finished one takes the next; what
+// a unit computes does not depend on who takes it.
 template <typename Make, typename Run>
 void for_each_unit(int64_t count, Make&& make_worker, Run&& run) {
   std::atomic<int64_t> next{0};

@@ -26,7 +26,8 @@ struct Tile {
   // Centres of the four pixels from `pixel` on, relative to the tile's corner.
   template <typename V, typename T>
   static Vec2<V> centers(int pixel) {
-    return {V::sequence(T(block_x(pixel)) + T(0.5), T(1)), V(T(block_y(pixel) + pixel % kBlockPixels / kBlock) + T(0.5))};
+    return {V::sequence(T(block_x(pixel)) + T(0.5), T(1)),
+            V(T(block_y(pixel) + pixel % kBlockPixels / kBlock) + T(0.5))};
   }
 
   template <typename T>
