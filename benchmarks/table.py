@@ -1,0 +1,142 @@
+"""Writes the README's benchmark tables from the files that pytest-benchmark left in benchmarks/results.
+
+python -m pytest benchmarks --benchmark-json benchmarks/results/MACHINE.json
+python benchmarks/table.py --clean benchmarks/results/MACHINE.json
+python benchmarks/table.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+
+Benchmark = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rewrite the tables; with --check, return 1 where the README is not what the results say."""
+    parser = argparse.ArgumentParser(description="Write the README's benchmark tables from benchmarks/results/*.json.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the README is stale")
+    parser.add_argument("--clean", type=Path, metavar="FILE", help="only strip FILE of what is not for publication")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    options = parser.parse_args(arguments)
+    if options.clean:
+        run = clean(json.loads(options.clean.read_text(encoding="utf-8")))
+        options.clean.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        return 0
+    before = options.readme.read_text(encoding="utf-8")
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(options.results.glob("*.json"))]
+    after = with_tables(before, "\n\n".join(map(run_tables, runs)))
+    if options.check:
+        if after != before:
+            print(f"{options.readme} must show the results as they are: run python benchmarks/table.py")
+        return int(after != before)
+    if after != before:
+        options.readme.write_text(after, encoding="utf-8")
+    return 0
+
+
+def with_tables(readme: str, tables: str) -> str:
+    """The README with `tables` between the two markers."""
+    between = re.compile(f"(?<={re.escape(BEGIN)}\n).*?(?={re.escape(END)})", re.DOTALL)
+    if len(between.findall(readme)) != 1:
+        raise SystemExit(f"the README must hold {BEGIN} and then {END}, once, each on a line of its own")
+    return between.sub(lambda _: f"\n{tables}\n\n" if tables else "", readme)
+
+
+def clean(run: dict[str, Any]) -> dict[str, Any]:
+    """One run without the host's name, its kernel, the branch, and the time of every round."""
+    machine, commit = run["machine_info"], run.get("commit_info", {})
+    for benchmark in run["benchmarks"]:
+        benchmark["stats"].pop("data", None)
+    return {
+        "machine_info": {
+            **{key: machine[key] for key in ("system", "machine", "python_version")},
+            "cpu": {key: machine["cpu"].get(key) for key in ("brand_raw", "count")},
+        },
+        "commit_info": {key: commit.get(key) for key in ("id", "dirty")},
+        **{key: run[key] for key in ("benchmarks", "datetime", "version")},
+    }
+
+
+def run_tables(run: dict[str, Any]) -> str:
+    """One run as Markdown: the machine, then a table of each kind of benchmark."""
+    operators = [b for b in run["benchmarks"] if "backend" in b["extra_info"]]
+    painters = [b for b in run["benchmarks"] if "psnr" in b["extra_info"]]
+    tables = [operator_table(operators), painter_table(painters)]
+    return "\n\n".join([machine_line(run), *filter(None, tables)])
+
+
+def machine_line(run: dict[str, Any]) -> str:
+    cpu = run["machine_info"]["cpu"]
+    versions = {f"{b['extra_info']['threads']} threads, torch {b['extra_info']['torch']}" for b in run["benchmarks"]}
+    return f"{cpu['brand_raw']}, {cpu['count']} cores, {' and '.join(sorted(versions))}:"
+
+
+def operator_table(benchmarks: list[Benchmark]) -> str:
+    """A row for each fused backend, next to plain PyTorch in the same run where that was measured."""
+    reference = {b["group"]: b for b in benchmarks if b["extra_info"]["backend"] == "reference"}
+    rows = []
+    for benchmark in benchmarks:
+        if benchmark["extra_info"]["backend"] == "reference":
+            continue
+        what, case = benchmark["group"].split(": ", 1)
+        plain = reference.get(benchmark["group"])
+        ratio = f"{number(median(plain) / median(benchmark))}x" if plain else ""
+        times = [milliseconds(benchmark), milliseconds(plain), ratio]
+        rows.append([case, what, benchmark["extra_info"]["backend"], *times, peak(benchmark), peak(plain)])
+    header = ["scene", "pass", "backend", "ms", "plain PyTorch, ms", "ratio", "peak MiB", "plain PyTorch, MiB"]
+    return markdown(header, rows, numeric=5)
+
+
+def painter_table(benchmarks: list[Benchmark]) -> str:
+    """A row for each photograph that was painted."""
+    columns: dict[str, Callable[[Benchmark], str]] = {
+        "photograph": lambda b: b["extra_info"]["case"],
+        "seconds": lambda b: number(median(b)),
+        "ms a step": lambda b: number(b["extra_info"]["step_ms"]),
+        "PSNR, dB": lambda b: f"{b['extra_info']['psnr']:.2f}",
+    }
+    return markdown(list(columns), [[cell(b) for cell in columns.values()] for b in benchmarks], numeric=3)
+
+
+def median(benchmark: Benchmark) -> float:
+    return float(benchmark["stats"]["median"])
+
+
+def milliseconds(benchmark: Benchmark | None) -> str:
+    return number(1000 * median(benchmark)) if benchmark else ""
+
+
+def peak(benchmark: Benchmark | None) -> str:
+    """The peak of memory, empty where it was not measured."""
+    mebibytes = benchmark["extra_info"].get("peak_mib") if benchmark else None
+    return "" if mebibytes is None else f"{mebibytes:,.1f}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    decimals = 2 - math.floor(math.log10(value)) if value > 0 else 0
+    return f"{value:,.{max(decimals, 0)}f}"
+
+
+def markdown(header: list[str], rows: Iterable[list[str]], *, numeric: int) -> str:
+    """A table whose last `numeric` columns are aligned to the right; empty without rows."""
+    lines = [" | ".join(row) for row in rows]
+    if not lines:
+        return ""
+    rule = ["---"] * (len(header) - numeric) + ["---:"] * numeric
+    return "\n".join(f"| {line} |" for line in (" | ".join(header), " | ".join(rule), *lines))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,95 @@
+"""What a painter optimises: strokes as free numbers that always decode to valid ones, and the Adam that moves them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neural_paint.strokes import Strokes
+
+# How far one step of Adam at rate 1 moves a parameter; lengths are in spacings (see StrokeParameters).
+_POINT_STEP = 0.12
+_WIDTH_STEP = 0.15
+_OPACITY_STEP = 0.12
+_COLOR_STEP = 0.05
+# Widths are softplus of a parameter: this long, in spacings, at the bend, so that fine and broad strokes both can move.
+_WIDTH_SCALE = 0.125
+# The sampling of the canvas resolves nothing narrower, in pixels.
+MIN_RADIUS = 0.5
+MIN_FEATHER = 1.0
+_START_OPACITY = 0.8
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.99, 1e-12
+_POINTS, _RADII, _FEATHER, _OPACITY, _COLOR = slice(0, 6), slice(6, 8), 8, 9, slice(10, None)
+
+
+class StrokeParameters:
+    """Quadratic strokes on B canvases as rows of one tensor, which starts empty and may grow and shrink.
+
+    Each column is measured in its own steps, so that one rate suits them all. Adam's moments are kept with the rows:
+    `torch.optim.Adam` would have to start anew whenever strokes come or go, which costs half a decibel.
+
+    Args:
+        batch, channels: B and C.
+        spacing: side in pixels of the square that a stroke has for itself, which geometry is measured in.
+    """
+
+    def __init__(self, batch: int, channels: int, spacing: float, like: Tensor) -> None:
+        self._width_scale = _WIDTH_SCALE * spacing
+        steps = [_POINT_STEP * spacing] * 6 + [_WIDTH_STEP] * 3 + [_OPACITY_STEP] + [_COLOR_STEP] * channels
+        self._steps = like.new_tensor(steps)
+        self.rows = like.new_empty(batch, 0, len(steps))
+        self._mean = self.rows.clone()
+        self._square = self.rows.clone()
+        self._updates = 0
+
+    @property
+    def count(self) -> int:
+        """Strokes on each canvas."""
+        return self.rows.shape[1]
+
+    def append(self, points: Tensor, color: Tensor, radius: float) -> None:
+        """Add strokes on top: points (B, n, 3, 2), color (B, n, C), one radius in pixels."""
+        rows = self.rows.new_empty(*color.shape[:2], self.rows.shape[2])
+        rows[..., _POINTS] = points.flatten(2)
+        rows[..., _RADII] = self._width_parameter(radius - MIN_RADIUS)
+        rows[..., _FEATHER] = self._width_parameter(radius / 3)
+        rows[..., _OPACITY] = math.log(_START_OPACITY / (1 - _START_OPACITY))
+        rows[..., _COLOR] = color
+        self.rows = torch.cat([self.rows, rows / self._steps], 1)
+        self._mean, self._square = (torch.cat([x, torch.zeros_like(rows)], 1) for x in (self._mean, self._square))
+
+    def keep(self, index: Tensor) -> None:
+        """Drop all strokes but those at `index` (B, n)."""
+        index = index[..., None].expand(-1, -1, self.rows.shape[2])
+        self.rows, self._mean, self._square = (x.gather(1, index) for x in (self.rows, self._mean, self._square))
+
+    def strokes(self, rows: Tensor | None = None) -> Strokes:
+        """The strokes that `rows` (by default the current ones) stand for, differentiable; valid for finite rows."""
+        values = (self.rows if rows is None else rows) * self._steps
+        widths = F.softplus(values[..., 6:9]) * self._width_scale
+        return Strokes(
+            points=values[..., _POINTS].unflatten(-1, (3, 2)),
+            radius=widths[..., :2] + MIN_RADIUS,
+            color=values[..., _COLOR],
+            opacity=values[..., _OPACITY].sigmoid(),
+            feather=widths[..., 2] + MIN_FEATHER,
+        )
+
+    def update(self, grad: Tensor, rate: float) -> None:
+        """One step of Adam; a gradient that is not finite counts as none."""
+        self._updates += 1
+        grad = grad.nan_to_num(0.0, 0.0, 0.0)
+        self._mean.lerp_(grad, 1 - _BETA1)
+        self._square.lerp_(grad.square(), 1 - _BETA2)
+        size = self._square.sqrt().mul_((1 - _BETA2**self._updates) ** -0.5).add_(_EPSILON)
+        self.rows.addcdiv_(self._mean, size, value=-rate / (1 - _BETA1**self._updates))
+        self.rows[..., _COLOR].clamp_(0, 1 / _COLOR_STEP)
+
+    def _width_parameter(self, pixels: float) -> float:
+        """Inverse of the softplus; a width of nothing would have no gradient, so it starts a little above."""
+        ratio = max(pixels / self._width_scale, 0.1)
+        return ratio + math.log(-math.expm1(-ratio))

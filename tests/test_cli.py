@@ -1,0 +1,282 @@
+"""The command line: files written, work kept, one sentence for every mistake."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from neural_paint import __version__
+from neural_paint.cli import main
+from neural_paint.io import load_image, load_strokes, save_image
+from neural_paint.tasks import render
+
+_QUICK = ("--strokes", "12", "--steps", "6", "--fit", "32")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    save_image(path, torch.rand(1, 3, 30, 45))
+    return path
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main([str(argument) for argument in arguments])
+    return status, *capsys.readouterr()
+
+
+def _fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line that a failing command says."""
+    status, out, err = _run(capsys, *arguments)
+    assert status in (1, 2)
+    assert out == ""
+    assert err.startswith("neural-paint: ") and err.endswith("\n") and err.count("\n") == 1
+    return err
+
+
+def test_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = _run(capsys)
+    assert (status, err) == (0, "")
+    assert "neural-paint paint cat.jpg -o painting.png" in out
+    assert _run(capsys, "--version")[:2] == (0, f"neural-paint {__version__}\n")
+    assert "--strokes" in _run(capsys, "paint", "--help")[1]
+
+
+def test_info(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = _run(capsys, "info")
+    assert status == 0
+    assert torch.__version__ in out and "cpp, reference" in out
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+def test_writes_painting_and_strokes(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    output, save = tmp_path / "painting.png", tmp_path / f"painting{suffix}"
+    status, out, err = _run(capsys, "paint", photo, "-o", output, "--save", save, *_QUICK)
+    assert (status, err) == (0, "")
+    assert f"{output} and {save}: 45 x 30 pixels, 12 strokes, 6 steps" in out and " dB at 32 x 21" in out
+    painting, file = load_image(output), load_strokes(save)
+    assert painting.shape == (1, 3, 30, 45)
+    assert file.canvas == (21, 32)
+    assert file.metadata["photo"] == "photo.png"
+    again = render(file.strokes, file.canvas, file.background, (30, 45))
+    assert (again - painting).abs().max() <= 1 / 255
+
+
+@pytest.mark.parametrize(("size", "shape"), [(90, (60, 90)), (9, (6, 9)), (1, (1, 1))])
+def test_size_is_the_longest_side(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, shape: tuple[int, int]
+) -> None:
+    output = tmp_path / "painting.webp"
+    assert _run(capsys, "paint", photo, "-o", output, "--size", size, *_QUICK)[0] == 0
+    assert load_image(output).shape[2:] == shape
+
+
+def test_demo_and_the_same_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
+    for output, seed in zip(outputs, (5, 5, 6), strict=True):
+        assert _run(capsys, "paint", "--demo", "-o", output, "--seed", seed, *_QUICK)[0] == 0
+    first, again, other = (output.read_bytes() for output in outputs)
+    assert first == again != other
+
+
+def test_seconds(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "painting.png"
+    assert _run(capsys, "paint", photo, "-o", output, "--strokes", 9, "--seconds", 0.2)[0] == 0
+    assert output.exists()
+
+
+def test_one_pixel_wide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, output = tmp_path / "photo.png", tmp_path / "painting.png"
+    save_image(photo, torch.rand(1, 3, 70, 1))
+    assert _run(capsys, "paint", photo, "-o", output, *_QUICK)[0] == 0
+    assert load_image(output).shape[2:] == (70, 1)
+
+
+def test_turned_by_exif(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, output = tmp_path / "photo.jpg", tmp_path / "painting.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20), "teal").save(photo, exif=exif)
+    assert _run(capsys, "paint", photo, "-o", output, *_QUICK)[0] == 0
+    assert load_image(output).shape[2:] == (40, 20)
+
+
+def test_first_frame_of_an_animation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, output = tmp_path / "photo.gif", tmp_path / "painting.png"
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
+    frames[0].save(photo, save_all=True, append_images=frames[1:])
+    status, _, err = _run(capsys, "paint", photo, "-o", output, *_QUICK)
+    assert status == 0
+    assert err == f"neural-paint: {photo} has 2 frames, the first is painted\n"
+    assert load_image(output)[0, 0].mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--strokes", "0"), "'--strokes': must be in 1 .. 1,000,000, got 0"),
+        (("--strokes", "1000001"), "'--strokes': must be in 1 .. 1,000,000, got 1000001"),
+        (("--strokes", "many"), "'--strokes'"),
+        (("--steps", "0"), "'--steps': must be in 1 .. 10,000,000, got 0"),
+        (("--seconds", "-1"), "'--seconds': must be in 0.001 .. 1,000,000, got -1.0"),
+        (("--seconds", "nan"), "'--seconds': must be in 0.001 .. 1,000,000, got nan"),
+        (("--steps", "5", "--seconds", "5"), "--steps and --seconds exclude each other"),
+        (("--size", "0"), "'--size': must be in 1 .. 65,500, got 0"),
+        (("--fit", "15"), "'--fit': must be in 16 .. 16,384, got 15"),
+        (("--device", "abacus"), "'--device': must be auto, cpu, cuda or cuda:N, got abacus"),
+        (("--device", "cuda:99"), "'--device': cuda:99 cannot be used here"),
+        (("--device", "meta"), "'--device': meta cannot be used here"),
+        (("--save", "strokes.xml"), "cannot write strokes.xml: the name must end in one of .safetensors, .json"),
+        (("--save", "no-such-folder/strokes.json"), "cannot write no-such-folder/strokes.json: there is no folder"),
+        (("--demo",), "give either a photograph or --demo"),
+        (("--colour",), "--colour"),
+    ],
+)
+def test_bad_options(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], message: str
+) -> None:
+    output = tmp_path / "painting.png"
+    assert message in _fails(capsys, "paint", photo, "-o", output, *options)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("painting", "the name must end in one of .png, .jpg, .jpeg, .webp"),
+        ("painting.gif", "the name must end in one of .png, .jpg, .jpeg, .webp"),
+        ("no-such-folder/painting.png", "there is no folder"),
+        ("folder.png", "it is a folder"),
+        ("photo.png", "it is the photograph"),
+    ],
+)
+def test_bad_outputs(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str, message: str
+) -> None:
+    (tmp_path / "folder.png").mkdir()
+    before = photo.read_bytes()
+    assert message in _fails(capsys, "paint", photo, "-o", tmp_path / output)
+    assert photo.read_bytes() == before
+
+
+def test_output_beyond_the_format(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = _fails(capsys, "paint", photo, "-o", tmp_path / "painting.webp", "--size", 20_000)
+    assert "WEBP holds 16383 pixels a side, got 20000" in message
+
+
+def test_wrong_usage(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--output" in _fails(capsys, "paint", photo)
+    assert "give either a photograph or --demo" in _fails(capsys, "paint", "-o", "painting.png")
+    assert "pant" in _fails(capsys, "pant", photo)
+
+
+@pytest.mark.parametrize("kind", ["missing", "truncated", "text", "folder", "empty"])
+def test_bad_photos(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    bad = tmp_path / "bad.png"
+    if kind == "folder":
+        bad.mkdir()
+    elif kind != "missing":
+        bad.write_bytes({"truncated": photo.read_bytes()[:900], "text": b"not a picture", "empty": b""}[kind])
+    message = _fails(capsys, "paint", bad, "-o", tmp_path / "painting.png", *_QUICK)
+    assert f"cannot read {bad}: " in message
+    assert not (tmp_path / "painting.png").exists()
+
+
+def _full_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Files can be opened in `folder`, but hold nothing."""
+    write = Path.open
+
+    def open_(path: Path, mode: str = "r", *arguments: object) -> object:
+        if path.parent == folder and "x" in mode:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, mode, *arguments)
+
+    monkeypatch.setattr(Path, "open", open_)
+
+
+def test_full_disk_keeps_the_work(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, spare = tmp_path / "full", tmp_path / "spare"
+    full.mkdir()
+    spare.mkdir()
+    _full_disk(monkeypatch, full)
+    monkeypatch.setattr(tempfile, "tempdir", str(spare))
+    message = _fails(capsys, "paint", photo, "-o", full / "painting.png", *_QUICK)
+    (folder,) = spare.iterdir()
+    painting, strokes = folder / "painting.png", folder / "strokes.safetensors"
+    assert f"cannot write {full}/painting.png: No space left on device; " in message
+    assert f"the work is in {painting} and {strokes}" in message
+    assert load_image(painting).shape == (1, 3, 30, 45)
+    assert load_strokes(strokes).strokes.shape == (1, 12)
+    assert list(full.iterdir()) == []
+
+
+def test_full_disks_everywhere(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_folder(**_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    _full_disk(monkeypatch, tmp_path)
+    monkeypatch.setattr(tempfile, "mkdtemp", no_folder)
+    message = _fails(capsys, "paint", photo, "-o", tmp_path / "painting.png", *_QUICK)
+    assert "it could not be written elsewhere either" in message
+
+
+def test_no_memory_for_the_painting_keeps_the_strokes(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> torch.Tensor:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] not enough memory")
+
+    monkeypatch.setattr("neural_paint.paint_command.render", too_large)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    message = _fails(capsys, "paint", photo, "-o", tmp_path / "painting.png", *_QUICK)
+    (strokes,) = tmp_path.glob("neural-paint-*/strokes.safetensors")
+    assert "not enough memory" in message and f"the work is in {strokes}" in message
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt_keeps_the_work(photo: Path, tmp_path: Path, number: signal.Signals, status: int) -> None:
+    output, save = tmp_path / "painting.png", tmp_path / "painting.json"
+    command = [sys.executable, "-m", "neural_paint", "paint", str(photo), "-o", str(output), "--save", str(save)]
+    process = subprocess.Popen(
+        [*command, "--strokes", "10", "--seconds", "300"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    try:
+        line = process.stderr.readline()  # the first report of progress
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert " dB, " in line
+    assert process.returncode == status
+    assert f"stopped by {number.name}, writing the painting as it is" in err and "Traceback" not in err
+    assert out.startswith(f"{output} and {save}: 45 x 30 pixels")
+    assert load_image(output).shape == (1, 3, 30, 45)
+    load_strokes(save)
+
+
+def test_interrupt_before_the_work(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neural_paint.paint_command.load_image", interrupted)
+    status, _, err = _run(capsys, "paint", photo, "-o", tmp_path / "painting.png")
+    assert (status, err) == (130, "neural-paint: interrupted before the painting was written\n")

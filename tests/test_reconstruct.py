@@ -1,0 +1,222 @@
+"""The photograph painter: its pictures get better, its states are valid, its budget holds."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from neural_paint import Strokes, paint
+from neural_paint.io import demo_photo, load_image
+from neural_paint.tasks import Step, reconstruct, render
+from neural_paint.tasks.parameters import StrokeParameters
+from neural_paint.tasks.placement import place, stroke_worth
+
+
+def _photo(size: int = 48) -> Tensor:
+    return load_image(demo_photo(), size=size)
+
+
+def _last(photo: Tensor, strokes: int, **options: object) -> Step:
+    *_, step = reconstruct(photo, strokes, **options)
+    return step
+
+
+def _same(a: Strokes, b: Strokes) -> bool:
+    return all(torch.equal(x, b.fields()[name]) for name, x in a.fields().items())
+
+
+def test_painting_is_far_better_than_the_mean_color() -> None:
+    photo = _photo()
+    step = _last(photo, 30, steps=60)
+    flat = (photo - photo.mean((2, 3), keepdim=True)).square().mean()
+    assert step.psnr > -10 * float(flat.log10()) + 6
+
+
+def test_every_step_is_a_valid_painting() -> None:
+    photo = _photo()
+    counts = []
+    for index, step in enumerate(reconstruct(photo, 20, steps=40)):
+        assert step.index == index
+        assert step.progress == pytest.approx((index + 1) / 40)
+        step.strokes.validate()
+        background = step.background[:, :, None, None].expand_as(photo).contiguous()
+        assert torch.equal(paint(step.strokes, background), step.canvas)
+        assert torch.allclose((step.canvas - photo).square().mean((1, 2, 3)), step.mse)
+        assert step.canvas.min() >= 0 and step.canvas.max() <= 1
+        counts.append(step.strokes.num_strokes)
+    assert index == 39
+    assert counts == sorted(counts)
+    assert counts[-1] == 20
+
+
+def test_earlier_steps_stay_as_they_were() -> None:
+    painter = reconstruct(_photo(32), 10, steps=10)
+    step = next(painter)
+    strokes, canvas = step.strokes.clone(), step.canvas.clone()
+    list(painter)
+    assert _same(step.strokes, strokes)
+    assert torch.equal(step.canvas, canvas)
+
+
+def test_same_seed_same_bits() -> None:
+    first, again, other = (_last(_photo(32), 15, steps=15, seed=seed) for seed in (3, 3, 4))
+    assert _same(first.strokes, again.strokes)
+    assert torch.equal(first.canvas, again.canvas)
+    assert not torch.equal(first.canvas, other.canvas)
+
+
+def test_first_strokes_are_the_broad_ones() -> None:
+    step = _last(_photo(64), 50, steps=30)
+    radius = step.strokes.radius.mean((0, 2))
+    assert radius[:5].mean() > 1.5 * radius[-25:].mean()
+
+
+class _Clock:
+    """Stands for the module `time`: every look at it takes an eighth of a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 0.125
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    clock = _Clock()
+    monkeypatch.setattr(importlib.import_module("neural_paint.tasks.reconstruct"), "time", clock)
+    return clock
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.125, 0.5, 3.0])
+def test_seconds_are_kept_and_all_strokes_placed(clock: _Clock, seconds: float) -> None:
+    steps = list(reconstruct(_photo(32), 25, seconds=seconds))
+    assert len(steps) == max(int(seconds / 0.125), 2)
+    assert steps[-1].strokes.validate().num_strokes == 25
+    assert steps[-1].progress == 1
+    assert all(a.progress < b.progress for a, b in itertools.pairwise(steps[:-1]))
+
+
+def test_time_of_the_caller_is_not_counted(clock: _Clock) -> None:
+    steps = 0
+    for _ in reconstruct(_photo(32), 10, seconds=1.0):
+        clock.now += 100
+        steps += 1
+    assert steps == 8
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3), (17, 63), (64, 9)])
+@pytest.mark.parametrize("strokes", [1, 12])
+def test_any_size(size: tuple[int, int], strokes: int) -> None:
+    step = _last(torch.rand(1, 3, *size), strokes, steps=8)
+    assert step.canvas.shape == (1, 3, *size)
+    assert step.strokes.validate().shape == (1, strokes)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_fewer_steps_than_waves(steps: int) -> None:
+    *_, step = reconstruct(_photo(32), 30, steps=steps)
+    assert step.index == steps - 1
+    assert step.strokes.validate().num_strokes == 30
+
+
+def test_flat_photographs() -> None:
+    for value in (0.0, 0.5, 1.0):
+        assert _last(torch.full((1, 3, 24, 24), value), 10, steps=10).psnr > 45
+
+
+def test_batch_of_grey_photographs_in_float64() -> None:
+    photos = torch.stack([_photo(32).mean(1), 1 - _photo(32).mean(1)]).double()
+    step = _last(photos, 12, steps=20)
+    assert step.strokes.validate().shape == (2, 12)
+    assert step.canvas.dtype == torch.float64
+    assert step.mse.shape == (2,)
+    assert not torch.equal(step.strokes.points[0], step.strokes.points[1])
+
+
+def test_fit_sets_the_longest_side() -> None:
+    step = next(reconstruct(torch.rand(1, 3, 30, 60), 5, steps=5, fit=20))
+    assert step.canvas.shape == (1, 3, 10, 20)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strokes": 0}, r"strokes must be at least 1, got 0"),
+        ({"steps": 0}, r"steps must be at least 1, got 0"),
+        ({"seconds": 0.0}, r"seconds must be > 0 and finite, got 0\.0"),
+        ({"seconds": float("nan")}, r"seconds must be > 0 and finite, got nan"),
+        ({"steps": 1, "seconds": 1.0}, r"steps and seconds exclude each other"),
+        ({"fit": 0}, r"fit must be at least 1, got 0"),
+    ],
+)
+def test_rejects_bad_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        reconstruct(_photo(16), **options)
+
+
+@pytest.mark.parametrize(
+    ("photo", "error", "message"),
+    [
+        (torch.rand(3, 8, 8), ValueError, r"photo must have shape \(B, C, H, W\).*got \(3, 8, 8\)"),
+        (torch.rand(1, 3, 0, 8), ValueError, r"without an empty side, got \(1, 3, 0, 8\)"),
+        (torch.full((1, 3, 8, 8), 1.5), ValueError, r"photo must be in \[0, 1\]"),
+        (torch.full((1, 3, 8, 8), float("nan")), ValueError, r"photo must be in \[0, 1\], got values outside or nan"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), TypeError, r"photo must be a floating tensor, got torch.uint8"),
+        ("cat.jpg", TypeError, r"photo must be a floating tensor, got str"),
+    ],
+)
+def test_rejects_bad_photos(photo: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        reconstruct(photo)
+
+
+def test_bad_gradients_do_no_harm() -> None:
+    parameters = StrokeParameters(1, 3, 8.0, torch.empty(0))
+    parameters.append(torch.rand(1, 4, 3, 2) * 32, torch.rand(1, 4, 3), 3.0)
+    for value in (float("nan"), float("inf"), -1e9, 0.0):
+        for _ in range(20):
+            parameters.update(torch.full_like(parameters.rows, value), 1.0)
+        parameters.strokes().validate()
+
+
+def test_worth_is_the_error_that_leaving_out_adds() -> None:
+    photo = _photo(32)
+    strokes = _last(photo, 12, steps=12).strokes
+    background = photo.mean((2, 3), keepdim=True).expand_as(photo).contiguous()
+    whole = (paint(strokes, background) - photo).square().sum()
+    exact = torch.stack(
+        [
+            (paint(strokes[:, torch.arange(12) != left_out], background) - photo).square().sum() - whole
+            for left_out in range(12)
+        ]
+    )
+    generator = torch.Generator().manual_seed(0)
+    estimates = torch.stack([stroke_worth(strokes, background, photo, generator)[0] for _ in range(200)])
+    spread = estimates.std(0) / 200**0.5
+    assert ((estimates.mean(0) - exact).abs() < 5 * spread + 1e-3 * exact.abs().max()).all()
+
+
+def test_strokes_are_placed_on_the_error_along_the_edge() -> None:
+    photo = torch.zeros(1, 3, 64, 64)
+    photo[..., 40:44] = 1  # a white vertical bar
+    placement = place(photo, torch.zeros_like(photo), 20, 2.0, torch.Generator().manual_seed(0))
+    x, along = placement.points[0, :, 1, 0], placement.points[0, :, 2] - placement.points[0, :, 0]
+    assert ((x > 35) & (x < 49)).float().mean() > 0.9
+    assert (along[:, 1].abs() > 5 * along[:, 0].abs()).float().mean() > 0.9
+
+
+def test_render_in_bands_is_the_painting_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = _last(_photo(32), 20, steps=10)
+    canvas, background = step.canvas.shape[2:], step.background[0].tolist()
+    assert torch.allclose(render(step.strokes, canvas, background, canvas), step.canvas, atol=1e-6)
+    size = (canvas[0] * 4, canvas[1] * 4)
+    under = step.background[:, :, None, None].expand(-1, -1, *size).contiguous()
+    whole = paint(step.strokes.scaled(4), under)
+    monkeypatch.setattr(importlib.import_module("neural_paint.tasks.render"), "_BAND_PIXELS", 700)
+    assert (render(step.strokes, canvas, background, size) - whole).abs().max() < 1e-3

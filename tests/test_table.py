@@ -1,0 +1,78 @@
+"""The script that writes the README's benchmark tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "table.py"
+_spec = importlib.util.spec_from_file_location("table", SCRIPT)
+assert _spec is not None and _spec.loader is not None
+table = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(table)
+
+
+def benchmark(group: str, seconds: float, **extra: Any) -> dict[str, Any]:
+    info = {"case": group, "threads": 2, "torch": "2.13.0", "peak_mib": 12.34, **extra}
+    return {"group": group, "extra_info": info, "stats": {"median": seconds, "data": [seconds]}}
+
+
+def run() -> dict[str, Any]:
+    """A file as pytest-benchmark writes it."""
+    benchmarks = [
+        benchmark("forward: 512x512", 0.0123456, backend="cpp"),
+        benchmark("forward: 512x512", 2.0, backend="reference", peak_mib=1234.5),
+        benchmark("backward: 512x512", 0.5, backend="cpp", peak_mib=None),
+        benchmark("painter: 256x256", 21.04, psnr=30.126, step_ms=70.13),
+    ]
+    machine = {"node": "secret", "system": "Linux", "machine": "x86_64", "python_version": "3.11.7"}
+    return {
+        "machine_info": {**machine, "cpu": {"brand_raw": "A CPU", "count": 4, "flags": ["avx2"]}},
+        "commit_info": {"id": "abc", "dirty": False, "branch": "secret"},
+        "benchmarks": benchmarks,
+        "datetime": "2026-01-01T00:00:00+00:00",
+        "version": "5.3.1",
+    }
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    (tmp_path / "README.md").write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n", encoding="utf-8")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "cpu.json").write_text(json.dumps(run()), encoding="utf-8")
+    return ["--readme", str(tmp_path / "README.md"), "--results", str(tmp_path / "results")]
+
+
+def test_tables_stand_between_the_markers(tmp_path: Path, arguments: list[str]) -> None:
+    assert table.main([*arguments, "--check"]) == 1
+    assert table.main(arguments) == 0
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{table.BEGIN}\n") and text.endswith(f"{table.END}\nafter\n")
+    assert "old" not in text
+    assert "A CPU, 4 cores, 2 threads, torch 2.13.0:" in text
+    assert "| 512x512 | forward | cpp | 12.3 | 2,000 | 162x | 12.3 | 1,234.5 |" in text
+    assert "| 512x512 | backward | cpp | 500 |  |  |  |  |" in text
+    assert "| painter: 256x256 | 21.0 | 70.1 | 30.13 |" in text
+    assert table.main([*arguments, "--check"]) == 0
+
+
+def test_clean_keeps_the_tables_and_drops_what_is_private(tmp_path: Path, arguments: list[str]) -> None:
+    file = tmp_path / "results" / "cpu.json"
+    table.main(arguments)
+    assert table.main(["--clean", str(file)]) == 0
+    assert table.main([*arguments, "--check"]) == 0
+    assert not {"secret", "data", "avx2"} & set(file.read_text(encoding="utf-8").replace('"', " ").split())
+
+
+def test_markers_are_required(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "README.md").write_text("no markers", encoding="utf-8")
+    with pytest.raises(SystemExit, match="the README must hold"):
+        table.main(arguments)
+
+
+def test_the_readme_shows_the_committed_results() -> None:
+    assert table.main(["--check"]) == 0
