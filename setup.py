@@ -32,7 +32,7 @@ FLAGS = [
 HOST_FLAGS = [
     *("-fPIC", "-fvisibility=hidden", "-Wall", "-Wno-psabi"),
     # No -ffast-math and no -march=native: results must not depend on the machine that built the library.
-    *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
+    *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
 ]
 # libtorch is linked for what it depends on, torch_cuda; as no symbol of its own is used, the linker would drop it.
 KEEP = ["-Wl,--no-as-needed", "-Wl,--exclude-libs,ALL"] if sys.platform == "linux" else []

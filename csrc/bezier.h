@@ -3,7 +3,7 @@
 
 #include "portable.h"
 
-namespace neural_paint {
+NP_MATH_BEGIN
 
 // Rounds off the distance's kink on the spine, in pixels: small enough never to show, large enough for a gradient.
 constexpr double kDistanceEpsilon = 1e-6;
@@ -14,24 +14,6 @@ constexpr double kCurvatureFloor = 1e-3;
 
 // Least squared length of a chord, in square pixels: lets a degenerate stroke divide.
 constexpr double kMinSquaredLength = 1e-12;
-
-// Accuracy of the search for t*, by precision of the geometry.
-template <typename T>
-struct Search;
-
-template <>
-struct Search<float> {
-  static constexpr int chords = 8;
-  static constexpr int newton_steps(int control_points) { return control_points <= 2 ? 0 : control_points - 1; }
-  static constexpr float tie = 1e-5f;  // minima of F closer than this, in pixels, are equal: rounding at 64 px
-};
-
-template <>
-struct Search<double> {
-  static constexpr int chords = 32;
-  static constexpr int newton_steps(int) { return 24; }  // to convergence: bracketed, so halving at worst
-  static constexpr double tie = 1e-12;
-};
 
 template <typename V, int D>
 struct Bernstein {
@@ -53,23 +35,11 @@ NP_HOST_DEVICE Bernstein<V, D> bernstein(V t) {
   }
 }
 
-// Monomial form about the tile's origin, and the straight pieces that start the search.
+// Monomial form about the tile's origin, with a radius that is linear in t.
 template <typename T, int D>
 struct Spine {
-  // Lines and dabs are their own chord.
-  static constexpr int chords = D <= 2 ? 1 : Search<T>::chords;
-
-  struct Chord {
-    Vec2<T> start, along;  // q(t) ~ start + s along, s in [0, 1]
-    T inverse_squared;     // 1 / |along|^2
-    T shift, bias;         // s = projection + shift |cross| + bias: the nearest point of a cone, see csrc/README.md
-    T radius, radius_increase;  // r ~ radius + s radius_increase
-  };
-
   Vec2<T> coefficient[D];
   T radius, radius_increase;  // r(t) = radius + t radius_increase
-  T chord_error;              // no point of the curve is farther than this from its chord
-  Chord chord[chords];
 };
 
 template <typename V, typename T, int D>
@@ -102,18 +72,6 @@ NP_HOST_DEVICE Vec2<V> acceleration(const Spine<T, D>& spine, V t) {
   return a;
 }
 
-template <typename T, int D>
-NP_HOST_DEVICE typename Spine<T, D>::Chord make_chord(Vec2<T> from, Vec2<T> to, T radius, T radius_increase) {
-  const Vec2<T> along{to.x - from.x, to.y - from.y};
-  const T squared = dot(along, along);
-  const T room = squared - radius_increase * radius_increase;  // a cone has a side only where this is positive
-  const bool cone = room > T(0);
-  const T inverse_squared = T(1) / maximum(squared, T(kMinSquaredLength));
-  const T shift = cone ? radius_increase * inverse_squared / square_root(room) : T(0);
-  const T bias = cone || radius_increase == T(0) ? T(0) : radius_increase > T(0) ? T(1e30) : T(-1e30);
-  return {from, along, inverse_squared, shift, bias, radius, radius_increase};
-}
-
 // `points` relative to the origin of the tile, so that 8K is as accurate as 256 px.
 template <typename T, int D>
 NP_HOST_DEVICE Spine<T, D> make_spine(const Vec2<T> (&points)[D], T radius_start, T radius_end) {
@@ -131,20 +89,75 @@ NP_HOST_DEVICE Spine<T, D> make_spine(const Vec2<T> (&points)[D], T radius_start
     spine.coefficient[2] = times(T(3), minus(middle, minus(points[1], points[0])));
     spine.coefficient[3] = minus(minus(points[3], points[0]), times(T(3), middle));
   }
-
-  constexpr int n = Spine<T, D>::chords;
-  // |q''| is greatest at an end: q'' is linear in t for a cubic and constant for a quadratic.
-  const Vec2<T> bend_start = acceleration(spine, T(0)), bend_end = acceleration(spine, T(1));
-  const T bend = square_root(maximum(dot(bend_start, bend_start), dot(bend_end, bend_end)));
-  spine.chord_error = bend / T(8 * n * n);
-  Vec2<T> from = position(spine, T(0));
-  for (int i = 0; i < n; ++i) {
-    const Vec2<T> to = position(spine, T(i + 1) / T(n));
-    const T increase = spine.radius_increase / T(n);
-    spine.chord[i] = make_chord<T, D>(from, to, spine.radius + T(i) * increase, increase);
-    from = to;
-  }
   return spine;
 }
 
-}  // namespace neural_paint
+// The spine at t as seen from pixel p: everything that values and gradients are made of.
+template <typename V>
+struct Frame {
+  Vec2<V> w, velocity, acceleration;  // w = q - p
+  V distance, speed_squared;
+  V radius_increase;
+  V g, g_t;  // G = dF/dt * distance, and dG/dt
+};
+
+template <typename V, typename T, int D>
+NP_HOST_DEVICE Frame<V> frame_at(const Spine<T, D>& spine, Vec2<V> p, V t) {
+  Frame<V> frame;
+  const Vec2<V> q = position(spine, t);
+  frame.w = {q.x - p.x, q.y - p.y};
+  frame.velocity = velocity(spine, t);
+  frame.acceleration = acceleration(spine, t);
+  frame.distance = square_root(dot(frame.w, frame.w) + V(T(kDistanceEpsilon * kDistanceEpsilon)));
+  frame.speed_squared = dot(frame.velocity, frame.velocity);
+  frame.radius_increase = V(spine.radius_increase);
+  const V along = dot(frame.w, frame.velocity);
+  frame.g = along - frame.distance * frame.radius_increase;
+  frame.g_t = frame.speed_squared + dot(frame.w, frame.acceleration);
+  if (spine.radius_increase != T(0)) frame.g_t = frame.g_t - frame.radius_increase * along / frame.distance;
+  return frame;
+}
+
+// Gradient with respect to the spine at one pixel, before it is spread over the control points.
+template <typename V>
+struct SpineGradient {
+  Vec2<V> position, velocity;  // of q and q' at a fixed t
+  V radius[2];
+};
+
+// q = sum b_i P_i and q' = sum b_i' P_i.
+template <int D, typename V>
+NP_HOST_DEVICE void add_to_points(const SpineGradient<V>& gradient, V t, Vec2<V> (&points)[D]) {
+  const auto basis = bernstein<D>(t);
+  for (int i = 0; i < D; ++i) {
+    points[i].x = points[i].x + basis.b[i] * gradient.position.x + basis.derivative[i] * gradient.velocity.x;
+    points[i].y = points[i].y + basis.b[i] * gradient.position.y + basis.derivative[i] * gradient.velocity.y;
+  }
+}
+
+// Gradient of F at fixed t*: F is what t* minimises, so t* adds nothing (envelope theorem).
+template <typename V>
+NP_HOST_DEVICE void distance_backward(const Frame<V>& frame, V t, V d_f, SpineGradient<V>& sum) {
+  const V scale = d_f / frame.distance;
+  sum.position.x += scale * frame.w.x;
+  sum.position.y += scale * frame.w.y;
+  sum.radius[0] += (t - V(1)) * d_f;
+  sum.radius[1] += V(0) - t * d_f;
+}
+
+// Gradient of t* itself, by the implicit function theorem on G(t*, stroke) = 0; none where t* is an end or q' = 0.
+template <typename V>
+NP_HOST_DEVICE void parameter_backward(const Frame<V>& frame, V t, V d_t, SpineGradient<V>& sum) {
+  const auto free = (t > V(0)) & (t < V(1)) & (frame.speed_squared > V(0));
+  const V slope = maximum(frame.g_t, V(kCurvatureFloor) * frame.speed_squared);
+  const V scale = select(free, V(0) - d_t / select(free, slope, V(1)), V(0));
+  const V turn = frame.radius_increase / frame.distance;
+  sum.position.x += scale * (frame.velocity.x - turn * frame.w.x);
+  sum.position.y += scale * (frame.velocity.y - turn * frame.w.y);
+  sum.velocity.x += scale * frame.w.x;
+  sum.velocity.y += scale * frame.w.y;
+  sum.radius[0] += scale * frame.distance;
+  sum.radius[1] += V(0) - scale * frame.distance;
+}
+
+NP_MATH_END

@@ -6,7 +6,7 @@
 
 #include "portable.h"
 
-namespace neural_paint {
+NP_MATH_BEGIN
 
 template <typename T>
 struct Box {
@@ -38,4 +38,4 @@ NP_HOST_DEVICE Box<T> bounds(const T* points, int64_t point_stride, int64_t axis
   return {box.x0 - reach, box.y0 - reach, box.x1 + reach, box.y1 + reach};
 }
 
-}  // namespace neural_paint
+NP_MATH_END

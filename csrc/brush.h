@@ -4,15 +4,21 @@
 
 #include "nearest.h"
 
-namespace neural_paint {
+NP_MATH_BEGIN
 
 // Least radius that a texture is stretched over, in pixels.
 constexpr double kMinTextureRadius = 1e-6;
 
-// S(1/2 - F / feather), S(x) = x^2 (3 - 2x): 1 inside, 0 outside, 1/2 on the rim; 0 for NaN.
+// x = 1/2 - F / feather, clamped: 1 inside, 0 outside, 1/2 on the rim; 0 for NaN.
 template <typename V>
-NP_HOST_DEVICE V coverage(V f, V feather) {
-  const V x = clamp(V(0.5f) - f / feather, V(0), V(1));
+NP_HOST_DEVICE V edge_position(V f, V inverse_feather) {
+  return clamp(V(0.5f) - f * inverse_feather, V(0), V(1));
+}
+
+// S(x) = x^2 (3 - 2x).
+template <typename V>
+NP_HOST_DEVICE V coverage(V f, V inverse_feather) {
+  const V x = edge_position(f, inverse_feather);
   return x * x * (V(3) - V(2) * x);
 }
 
@@ -22,10 +28,10 @@ struct CoverageGradient {
 };
 
 template <typename V>
-NP_HOST_DEVICE CoverageGradient<V> coverage_backward(V grad, V f, V feather) {
-  const V x = clamp(V(0.5f) - f / feather, V(0), V(1));
-  const V d_f = V(-6) * x * (V(1) - x) * grad / feather;
-  return {d_f, V(0) - d_f * f / feather};
+NP_HOST_DEVICE CoverageGradient<V> coverage_backward(V grad, V f, V inverse_feather) {
+  const V x = edge_position(f, inverse_feather);
+  const V d_f = V(-6) * x * (V(1) - x) * grad * inverse_feather;
+  return {d_f, V(0) - d_f * f * inverse_feather};
 }
 
 // a at t = 0, b at t = 1; exactly a where a = b, so that a stroke opaque at both ends is opaque between.
@@ -88,7 +94,8 @@ struct BrushPosition {
   T u_radius, v_radius;      // per r(t)
 };
 
-// u = t and v = the distance to the left of the spine over the radius; a dab has no direction and takes the axes.
+// u = t and v = the signed distance from the spine over the radius, positive to the right of the way it runs (y is
+// down); a dab has no direction and takes the axes.
 template <int D, typename T>
 NP_HOST_DEVICE BrushPosition<T> brush_position(const Frame<T>& frame, T t, T radius) {
   const T rho = maximum(radius, T(kMinTextureRadius));
@@ -125,19 +132,15 @@ NP_HOST_DEVICE BrushPosition<T> brush_position(const Frame<T>& frame, T t, T rad
 }
 
 // Gradient of u and v at fixed t; what they owe to t is u_t and v_t.
-template <int D, typename T>
-NP_HOST_DEVICE void brush_position_backward(const BrushPosition<T>& where, T t, T d_u, T d_v,
-                                            SpineGradient<T, D>& sum) {
-  const auto basis = bernstein<D>(t);
-  for (int i = 0; i < D; ++i) {
-    sum.points[i].x +=
-        basis.b[i] * (d_u * where.u_point.x + d_v * where.v_point.x) + basis.derivative[i] * d_v * where.v_velocity.x;
-    sum.points[i].y +=
-        basis.b[i] * (d_u * where.u_point.y + d_v * where.v_point.y) + basis.derivative[i] * d_v * where.v_velocity.y;
-  }
+template <typename T>
+NP_HOST_DEVICE void brush_position_backward(const BrushPosition<T>& where, T t, T d_u, T d_v, SpineGradient<T>& sum) {
+  sum.position.x += d_u * where.u_point.x + d_v * where.v_point.x;
+  sum.position.y += d_u * where.u_point.y + d_v * where.v_point.y;
+  sum.velocity.x += d_v * where.v_velocity.x;
+  sum.velocity.y += d_v * where.v_velocity.y;
   const T d_radius = d_u * where.u_radius + d_v * where.v_radius;
   sum.radius[0] += (T(1) - t) * d_radius;
   sum.radius[1] += t * d_radius;
 }
 
-}  // namespace neural_paint
+NP_MATH_END

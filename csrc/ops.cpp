@@ -10,13 +10,15 @@ STABLE_TORCH_LIBRARY(neural_paint, m) {
       "paint(Tensor points, Tensor radius, Tensor color, Tensor opacity, Tensor feather, Tensor? texture, "
       "Tensor? texture_id, Tensor background, float t_min, int segments) "
       "-> (Tensor image, Tensor transmittance, Tensor checkpoints, Tensor evaluated)");
-  // Gradients of everything that has one: cpu/paint_backward.cpp.
+  // Gradients of everything that has one: cpu/paint.cpp.
   m.def(
       "paint_backward(Tensor grad, Tensor points, Tensor radius, Tensor color, Tensor opacity, Tensor feather, "
       "Tensor? texture, Tensor? texture_id, Tensor background, Tensor transmittance, Tensor checkpoints, "
       "Tensor evaluated, float t_min, bool texture_gradient) "
       "-> (Tensor d_points, Tensor d_radius, Tensor d_color, Tensor d_opacity, Tensor d_feather, Tensor d_texture, "
       "Tensor d_background)");
+  // The CPU's instruction set in use, after another was asked for (negative: none): cpu/instruction_set.cpp.
+  m.def("use_instruction_set(int wanted) -> int");
   // Boxes (B, N, 4) outside which strokes leave no paint: cpu/stroke_bounds.cpp, cuda/stroke_bounds.cu.
   m.def("stroke_bounds(Tensor points, Tensor radius, Tensor feather) -> Tensor");
 }

@@ -3,7 +3,7 @@
 
 #include "portable.h"
 
-namespace neural_paint {
+NP_MATH_BEGIN
 
 // Exact at alpha 0 and 1; dst + alpha (src - dst) is not.
 template <typename V>
@@ -17,11 +17,16 @@ NP_HOST_DEVICE V attenuate(V transmittance, V alpha) {
   return transmittance * (V(1) - alpha);
 }
 
-// A pixel is closed when nothing below shows: exactly at T = 0, and by the caller's choice below t_min. |T|, because an
-// opacity above 1, evaluated literally, makes T negative.
+// The greatest |T| of a closed pixel, under which nothing shows: 0, or by the caller's choice all that is below t_min.
+template <typename T>
+NP_HOST_DEVICE T closing_transmittance(T t_min) {
+  return t_min > T(0) ? nextafter(t_min, T(0)) : T(0);
+}
+
+// |T|, because an opacity above 1, evaluated literally, makes T negative.
 template <typename V, typename T>
-NP_HOST_DEVICE auto is_closed(V transmittance, T t_min) {
-  return (absolute(transmittance) < V(t_min)) | (transmittance == V(0));
+NP_HOST_DEVICE auto is_closed(V transmittance, T closing) {
+  return absolute(transmittance) <= V(closing);
 }
 
 // d_alpha of a stroke of colour `src` over `dst`, the colour below it; `weight` is the incoming gradient times the
@@ -31,4 +36,4 @@ NP_HOST_DEVICE V over_d_alpha(V weight, V dst, V src) {
   return weight * (src - dst);
 }
 
-}  // namespace neural_paint
+NP_MATH_END

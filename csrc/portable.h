@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #if defined(__CUDACC__)
 #define NP_HOST_DEVICE __host__ __device__ __forceinline__
@@ -13,7 +14,19 @@
 #define NP_HOST_DEVICE inline __attribute__((always_inline))
 #endif
 
-namespace neural_paint {
+// Every instruction set of the CPU compiles the math in a namespace of its own: one function of theirs in common would
+// be linked once, and carry the instructions of one into the path of another.
+#ifndef NP_MATH_NAMESPACE
+#define NP_MATH_NAMESPACE scalar
+#endif
+#define NP_MATH_BEGIN      \
+  namespace neural_paint { \
+  inline namespace NP_MATH_NAMESPACE {
+#define NP_MATH_END \
+  }                 \
+  }
+
+NP_MATH_BEGIN
 
 template <typename T>
 NP_HOST_DEVICE T select(bool mask, T yes, T no) {
@@ -46,6 +59,15 @@ NP_HOST_DEVICE V absolute(V x) {
   return maximum(x, V(0) - x);
 }
 
+// Number of the lowest bit that is set, of at least one.
+NP_HOST_DEVICE int lowest_bit(uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __ffs(static_cast<int>(bits)) - 1;
+#else
+  return __builtin_ctz(bits);
+#endif
+}
+
 template <typename V>
 struct Vec2 {
   V x, y;
@@ -61,4 +83,4 @@ NP_HOST_DEVICE auto cross(Vec2<A> a, Vec2<B> b) {
   return a.x * b.y - a.y * b.x;
 }
 
-}  // namespace neural_paint
+NP_MATH_END

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -58,6 +59,25 @@ def test_matches_reference(backend: str, kind: str, dtype: torch.dtype) -> None:
     strokes = brush_strokes(batch=2, dtype=dtype, **KINDS[kind])
     background = torch.rand(2, 3, 63, 100, dtype=dtype)
     assert_matches_reference(strokes, background, "brush", backend=backend)
+
+
+@pytest.fixture(params=["baseline", "avx2", "avx512"])
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each path of the CPU kernels that this machine can run."""
+    use = torch.ops.neural_paint.use_instruction_set
+    best = use(-1)
+    level = ["baseline", "avx2", "avx512"].index(request.param)
+    if level > best:
+        pytest.skip(f"this CPU has no {request.param}")
+    assert use(level) == level
+    yield request.param
+    assert use(best) == best
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_instruction_set_matches_reference(instruction_set: str, kind: str) -> None:
+    strokes = brush_strokes(batch=2, height=40, width=50, **KINDS[kind])
+    assert_matches_reference(strokes, torch.rand(2, 3, 40, 50), "brush")
 
 
 @pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"])
@@ -233,7 +253,7 @@ def test_rejects_bad_input(
 )
 def test_operator_guards_memory(place: int, tensor: Any, message: str) -> None:
     """The C++ side checks what it is about to read, whoever calls."""
-    arguments = [*_canonical(valid(), torch.zeros(2, 3, 8, 8)), 0.0, _segments(3)]
+    arguments = [*_canonical(valid(), torch.zeros(2, 3, 8, 8)), 0.0, _segments(3, 8, 8)]
     arguments[place] = tensor
     with pytest.raises(RuntimeError, match=message):
         torch.ops.neural_paint.paint(*arguments)

@@ -3,13 +3,17 @@
 
 #include <torch/csrc/stable/ops.h>
 
+#include <limits>
+#include <optional>
+
 #include "../check.h"
-#include "scene.h"
 
 namespace neural_paint {
 
 // Most segments that a caller may ask the forward pass to save.
 constexpr int64_t kMaxSegments = 1024;
+
+constexpr int kMaxChannels = 16;
 
 struct PaintInputs {
   using Tensor = torch::stable::Tensor;
@@ -58,57 +62,6 @@ struct PaintInputs {
       fail(name, "be in [" + std::to_string(low) + ", " + std::to_string(high) + "]", value);
   }
 };
-
-// Textures are sampled in place and so must be contiguous: `texture` is, and outlives the scene.
-template <typename T>
-Scene<T> make_scene(const PaintInputs& in, const std::optional<torch::stable::Tensor>& texture, double t_min) {
-  Scene<T> scene;
-  scene.batch = in.batch();
-  scene.strokes = in.strokes();
-  scene.channels = in.channels();
-  scene.height = in.height();
-  scene.width = in.width();
-  scene.color_ends = int(in.color.size(2));
-  scene.opacity_ends = int(in.opacity.size(2));
-  scene.t_min = T(t_min);
-  scene.points = View<T, 4>(in.points);
-  scene.radius = View<T, 3>(in.radius);
-  scene.color = View<T, 4>(in.color);
-  scene.opacity = View<T, 3>(in.opacity);
-  scene.feather = View<T, 2>(in.feather);
-  scene.background = View<T, 4>(in.background);
-  if (!texture.has_value()) return scene;
-  scene.texture_id = View<int64_t, 2>(*in.texture_id);
-  const int64_t height = texture->size(1), width = texture->size(2);
-  const T* texels = static_cast<const T*>(texture->const_data_ptr());
-  for (int64_t k = 0; k < texture->size(0); ++k) scene.textures.push_back({texels + k * height * width, height, width});
-  return scene;
-}
-
-// Calls body<T, D>(scene) for the precision and the number of control points at hand.
-template <typename F>
-void with_scene(const PaintInputs& inputs, double t_min, F&& body) {
-  std::optional<torch::stable::Tensor> texture;
-  if (inputs.texture.has_value()) texture = torch::stable::contiguous(*inputs.texture);
-  const auto with_points = [&]<typename T>() {
-    const Scene<T> scene = make_scene<T>(inputs, texture, t_min);
-    switch (inputs.points.size(2)) {
-      case 1:
-        return body.template operator()<T, 1>(scene);
-      case 2:
-        return body.template operator()<T, 2>(scene);
-      case 3:
-        return body.template operator()<T, 3>(scene);
-      default:
-        return body.template operator()<T, 4>(scene);
-    }
-  };
-  if (inputs.points.scalar_type() == torch::headeronly::ScalarType::Float) {
-    with_points.template operator()<float>();
-  } else {
-    with_points.template operator()<double>();
-  }
-}
 
 template <typename T>
 T* data(torch::stable::Tensor& tensor) {

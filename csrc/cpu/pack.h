@@ -1,107 +1,194 @@
-// W lanes of T that the math headers take in place of a float: GCC and Clang vector extensions, so every instruction
-// set compiles it. Lanes are pixels side by side.
+// W lanes of T that the math headers take in place of a float, in one or more vector registers side by side: GCC and
+// Clang vector extensions, which every instruction set compiles, and intrinsics for what they lack or spell badly.
 #pragma once
-
-#include <type_traits>
 
 #include "../portable.h"
 
-namespace neural_paint {
+NP_MATH_BEGIN
 
-template <typename T, int W>
-struct Pack {
-  typedef T Lanes __attribute__((vector_size(W * sizeof(T))));
-  Lanes lanes;
+// Bytes in a vector register of the instruction set that this file is being compiled for. A macro of our own: `#pragma
+// target` comes too late for the compiler's.
+#if !defined(NP_VECTOR_BYTES)
+#define NP_VECTOR_BYTES 16
+#endif
 
-  Pack() = default;
-  NP_HOST_DEVICE Pack(Lanes values) : lanes(values) {}
-  template <typename U>
-    requires std::is_arithmetic_v<U>
-  NP_HOST_DEVICE explicit Pack(U value) {
-    for (int i = 0; i < W; ++i) lanes[i] = static_cast<T>(value);
+template <typename T>
+struct Register {
+  static constexpr int lanes = NP_VECTOR_BYTES / int(sizeof(T));
+  typedef T Value __attribute__((vector_size(NP_VECTOR_BYTES)));
+  using Mask = decltype(Value{} < Value{});
+
+  static NP_HOST_DEVICE Value maximum(Value a, Value b) { return a > b ? a : b; }
+  static NP_HOST_DEVICE Value minimum(Value a, Value b) { return a < b ? a : b; }
+  static NP_HOST_DEVICE Value absolute(Value a) { return maximum(a, -a); }
+  static NP_HOST_DEVICE Value square_root(Value a) {
+    for (int i = 0; i < lanes; ++i) a[i] = neural_paint::square_root(a[i]);
+    return a;
   }
-
-  static NP_HOST_DEVICE Pack load(const T* from) {
-    Pack pack;
-    __builtin_memcpy(&pack.lanes, from, sizeof(Lanes));
-    return pack;
+  static NP_HOST_DEVICE uint32_t bits(Mask mask) {
+    uint32_t out = 0;
+    for (int i = 0; i < lanes; ++i) out |= uint32_t(mask[i] & 1) << i;
+    return out;
   }
-  NP_HOST_DEVICE void store(T* to) const { __builtin_memcpy(to, &lanes, sizeof(Lanes)); }
-
-  // first, first + step, first + 2 step, ...
-  static NP_HOST_DEVICE Pack sequence(T first, T step) {
-    Pack pack;
-    for (int i = 0; i < W; ++i) pack.lanes[i] = first + T(i) * step;
-    return pack;
-  }
-
-  NP_HOST_DEVICE T sum() const {
-    T total = lanes[0];
-    for (int i = 1; i < W; ++i) total += lanes[i];
-    return total;
-  }
-
-  NP_HOST_DEVICE Pack& operator+=(Pack b) {
-    lanes += b.lanes;
-    return *this;
-  }
-  friend NP_HOST_DEVICE Pack operator+(Pack a, Pack b) { return a.lanes + b.lanes; }
-  friend NP_HOST_DEVICE Pack operator-(Pack a, Pack b) { return a.lanes - b.lanes; }
-  friend NP_HOST_DEVICE Pack operator*(Pack a, Pack b) { return a.lanes * b.lanes; }
-  friend NP_HOST_DEVICE Pack operator/(Pack a, Pack b) { return a.lanes / b.lanes; }
 };
+
+// max and min give the second operand for a NaN, as portable.h asks.
+#if defined(__x86_64__)
+template <>
+struct Register<float> {
+  static constexpr int lanes = NP_VECTOR_BYTES / 4;
+  typedef float Value __attribute__((vector_size(NP_VECTOR_BYTES)));
+  using Mask = decltype(Value{} < Value{});
+#if NP_VECTOR_BYTES == 64
+  static NP_HOST_DEVICE Value maximum(Value a, Value b) { return _mm512_max_ps(a, b); }
+  static NP_HOST_DEVICE Value minimum(Value a, Value b) { return _mm512_min_ps(a, b); }
+  static NP_HOST_DEVICE Value absolute(Value a) { return _mm512_abs_ps(a); }
+  static NP_HOST_DEVICE Value square_root(Value a) { return _mm512_sqrt_ps(a); }
+  static NP_HOST_DEVICE uint32_t bits(Mask a) { return _mm512_movepi32_mask((__m512i)a); }
+#elif NP_VECTOR_BYTES == 32
+  static NP_HOST_DEVICE Value maximum(Value a, Value b) { return _mm256_max_ps(a, b); }
+  static NP_HOST_DEVICE Value minimum(Value a, Value b) { return _mm256_min_ps(a, b); }
+  static NP_HOST_DEVICE Value absolute(Value a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static NP_HOST_DEVICE Value square_root(Value a) { return _mm256_sqrt_ps(a); }
+  static NP_HOST_DEVICE uint32_t bits(Mask a) { return uint32_t(_mm256_movemask_ps((__m256)a)); }
+#else
+  static NP_HOST_DEVICE Value maximum(Value a, Value b) { return _mm_max_ps(a, b); }
+  static NP_HOST_DEVICE Value minimum(Value a, Value b) { return _mm_min_ps(a, b); }
+  static NP_HOST_DEVICE Value absolute(Value a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
+  static NP_HOST_DEVICE Value square_root(Value a) { return _mm_sqrt_ps(a); }
+  static NP_HOST_DEVICE uint32_t bits(Mask a) { return uint32_t(_mm_movemask_ps((__m128)a)); }
+#endif
+};
+#endif
+
+// Two registers hide the latency of the long chains of the search for t*; 16 lanes are a whole 4 x 4 block.
+template <typename T>
+constexpr int kLanes = 2 * Register<T>::lanes < 16 ? 2 * Register<T>::lanes : 16;
 
 // The result of a comparison: all bits of a lane set, or none.
 template <typename T, int W>
 struct Mask {
-  using Lanes = decltype(typename Pack<T, W>::Lanes{} < typename Pack<T, W>::Lanes{});
-  Lanes lanes;
+  static constexpr int registers = W / Register<T>::lanes;
+  typename Register<T>::Mask part[registers];
 
-  friend NP_HOST_DEVICE Mask operator&(Mask a, Mask b) { return {a.lanes & b.lanes}; }
-  friend NP_HOST_DEVICE Mask operator|(Mask a, Mask b) { return {a.lanes | b.lanes}; }
+  NP_HOST_DEVICE bool operator[](int lane) const {
+    return part[lane / Register<T>::lanes][lane % Register<T>::lanes] != 0;
+  }
+  friend NP_HOST_DEVICE Mask operator&(Mask a, Mask b) {
+    for (int r = 0; r < registers; ++r) a.part[r] &= b.part[r];
+    return a;
+  }
+  friend NP_HOST_DEVICE Mask operator|(Mask a, Mask b) {
+    for (int r = 0; r < registers; ++r) a.part[r] |= b.part[r];
+    return a;
+  }
 };
 
 template <typename T, int W>
-NP_HOST_DEVICE Mask<T, W> operator<(Pack<T, W> a, Pack<T, W> b) {
-  return {a.lanes < b.lanes};
-}
-template <typename T, int W>
-NP_HOST_DEVICE Mask<T, W> operator>(Pack<T, W> a, Pack<T, W> b) {
-  return {a.lanes > b.lanes};
-}
-template <typename T, int W>
-NP_HOST_DEVICE Mask<T, W> operator<=(Pack<T, W> a, Pack<T, W> b) {
-  return {a.lanes <= b.lanes};
-}
-template <typename T, int W>
-NP_HOST_DEVICE Mask<T, W> operator==(Pack<T, W> a, Pack<T, W> b) {
-  return {a.lanes == b.lanes};
-}
+struct Pack {
+  static constexpr int registers = W / Register<T>::lanes;
+  using Lanes = typename Register<T>::Value;
+  // Not memcpy: GCC copies half a register at a time, and the whole one waits for both halves to leave the store queue.
+  typedef Lanes Unaligned __attribute__((aligned(alignof(T)), may_alias));
+  Lanes part[registers];
+
+  Pack() = default;
+  // Minus zero: exact, and the compiler sees one broadcast where it would fill a vector lane by lane.
+  template <typename U>
+    requires std::is_arithmetic_v<U>
+  NP_HOST_DEVICE explicit Pack(U value) {
+    for (int r = 0; r < registers; ++r) part[r] = static_cast<T>(value) - Lanes{};
+  }
+
+  static NP_HOST_DEVICE Pack load(const T* from) {
+    Pack pack;
+    for (int r = 0; r < registers; ++r) pack.part[r] = reinterpret_cast<const Unaligned*>(from)[r];
+    return pack;
+  }
+  NP_HOST_DEVICE void store(T* to) const {
+    for (int r = 0; r < registers; ++r) reinterpret_cast<Unaligned*>(to)[r] = part[r];
+  }
+
+  NP_HOST_DEVICE T operator[](int lane) const { return part[lane / Register<T>::lanes][lane % Register<T>::lanes]; }
+
+  NP_HOST_DEVICE T sum() const {
+    Lanes total = part[0];
+    for (int r = 1; r < registers; ++r) total += part[r];
+    T out = total[0];
+    for (int i = 1; i < Register<T>::lanes; ++i) out += total[i];
+    return out;
+  }
+
+#define NP_ELEMENTWISE(op)                                          \
+  friend NP_HOST_DEVICE Pack operator op(Pack a, Pack b) {          \
+    for (int r = 0; r < registers; ++r) a.part[r] op## = b.part[r]; \
+    return a;                                                       \
+  }
+  NP_ELEMENTWISE(+)
+  NP_ELEMENTWISE(-)
+  NP_ELEMENTWISE(*)
+  NP_ELEMENTWISE(/)
+#undef NP_ELEMENTWISE
+  NP_HOST_DEVICE Pack& operator+=(Pack b) { return *this = *this + b; }
+
+#define NP_COMPARISON(op)                                                      \
+  friend NP_HOST_DEVICE Mask<T, W> operator op(Pack a, Pack b) {               \
+    Mask<T, W> mask;                                                           \
+    for (int r = 0; r < registers; ++r) mask.part[r] = a.part[r] op b.part[r]; \
+    return mask;                                                               \
+  }
+  NP_COMPARISON(<)
+  NP_COMPARISON(>)
+  NP_COMPARISON(<=)
+#undef NP_COMPARISON
+};
 
 template <typename T, int W>
 NP_HOST_DEVICE Pack<T, W> select(Mask<T, W> mask, Pack<T, W> yes, Pack<T, W> no) {
-  return mask.lanes ? yes.lanes : no.lanes;
+  for (int r = 0; r < mask.registers; ++r) no.part[r] = mask.part[r] ? yes.part[r] : no.part[r];
+  return no;
 }
 
 template <typename T, int W>
-NP_HOST_DEVICE bool any(Mask<T, W> mask) {
-  auto folded = mask.lanes[0];
-  for (int i = 1; i < W; ++i) folded |= mask.lanes[i];
-  return folded != 0;
+NP_HOST_DEVICE Pack<T, W> maximum(Pack<T, W> x, Pack<T, W> low) {
+  for (int r = 0; r < x.registers; ++r) x.part[r] = Register<T>::maximum(x.part[r], low.part[r]);
+  return x;
 }
 
 template <typename T, int W>
-NP_HOST_DEVICE bool all(Mask<T, W> mask) {
-  auto folded = mask.lanes[0];
-  for (int i = 1; i < W; ++i) folded &= mask.lanes[i];
-  return folded != 0;
+NP_HOST_DEVICE Pack<T, W> minimum(Pack<T, W> x, Pack<T, W> high) {
+  for (int r = 0; r < x.registers; ++r) x.part[r] = Register<T>::minimum(x.part[r], high.part[r]);
+  return x;
+}
+
+template <typename T, int W>
+NP_HOST_DEVICE Pack<T, W> absolute(Pack<T, W> x) {
+  for (int r = 0; r < x.registers; ++r) x.part[r] = Register<T>::absolute(x.part[r]);
+  return x;
 }
 
 template <typename T, int W>
 NP_HOST_DEVICE Pack<T, W> square_root(Pack<T, W> x) {
-  Pack<T, W> root;
-  for (int i = 0; i < W; ++i) root.lanes[i] = square_root(x.lanes[i]);
-  return root;
+  for (int r = 0; r < x.registers; ++r) x.part[r] = Register<T>::square_root(x.part[r]);
+  return x;
 }
 
-}  // namespace neural_paint
+// One bit a lane.
+template <typename T, int W>
+NP_HOST_DEVICE uint32_t bits(Mask<T, W> mask) {
+  uint32_t out = 0;
+  for (int r = 0; r < mask.registers; ++r) out |= Register<T>::bits(mask.part[r]) << (r * Register<T>::lanes);
+  return out;
+}
+
+template <typename T, int W>
+NP_HOST_DEVICE bool any(Mask<T, W> mask) {
+  return bits(mask) != 0;
+}
+
+template <typename T, int W>
+NP_HOST_DEVICE bool all(Mask<T, W> mask) {
+  return bits(mask) == (uint32_t(1) << W) - 1;
+}
+
+NP_MATH_END

@@ -1,19 +1,13 @@
 // The inputs of `paint` as the CPU kernels see them, and which strokes reach which tile.
 #pragma once
 
-#include <torch/csrc/stable/ops.h>
-
-#include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <limits>
-#include <vector>
-
 #include "../bounds.h"
 #include "../brush.h"
+#include "../over.h"
 #include "pack.h"
+#include "paint_call.h"
 
-namespace neural_paint {
+NP_MATH_BEGIN
 
 // A tile is the unit of work of one thread, a block the unit of culling: 64 of them, one bit each.
 constexpr int kTile = 32;
@@ -25,11 +19,6 @@ static_assert(kBlocksPerSide * kBlocksPerSide == 64, "a block mask is one uint64
 
 // Strokes that the backward pass keeps evaluated at a time: 64 x 64 blocks x 192 bytes stay in the second-level cache.
 constexpr int64_t kChunk = 64;
-
-// Pixels side by side in one register of the baseline instruction set.
-constexpr int kLanes = 4;
-
-constexpr int kMaxChannels = 16;
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -61,7 +50,7 @@ template <typename T>
 struct Scene {
   int64_t batch, strokes, channels, height, width;
   int color_ends, opacity_ends;
-  T t_min;
+  T closing;  // the greatest transmittance of a closed pixel
   View<T, 4> points, color, background;
   View<T, 3> radius, opacity;
   View<T, 2> feather;
@@ -73,35 +62,35 @@ struct Scene {
   int64_t tiles() const { return batch * tile_rows() * tile_columns(); }
 };
 
-// One stroke relative to the corner of one tile.
-template <typename T, int D>
-struct TileStroke {
-  Spine<T, D> spine;
-  T feather;
-  T color[2][kMaxChannels];
-  T opacity[2];
-  const Texture<T>* texture;
-  int64_t texture_index;
-};
+// Textures are sampled in place: `texture` is contiguous and outlives the scene.
+template <typename T>
+Scene<T> make_scene(const PaintInputs& in, const std::optional<torch::stable::Tensor>& texture, double t_min) {
+  Scene<T> scene;
+  scene.batch = in.batch();
+  scene.strokes = in.strokes();
+  scene.channels = in.channels();
+  scene.height = in.height();
+  scene.width = in.width();
+  scene.color_ends = int(in.color.size(2));
+  scene.opacity_ends = int(in.opacity.size(2));
+  scene.closing = closing_transmittance(T(t_min));
+  scene.points = View<T, 4>(in.points);
+  scene.radius = View<T, 3>(in.radius);
+  scene.color = View<T, 4>(in.color);
+  scene.opacity = View<T, 3>(in.opacity);
+  scene.feather = View<T, 2>(in.feather);
+  scene.background = View<T, 4>(in.background);
+  if (!texture.has_value()) return scene;
+  scene.texture_id = View<int64_t, 2>(*in.texture_id);
+  const int64_t height = texture->size(1), width = texture->size(2);
+  const T* texels = static_cast<const T*>(texture->const_data_ptr());
+  for (int64_t k = 0; k < texture->size(0); ++k) scene.textures.push_back({texels + k * height * width, height, width});
+  return scene;
+}
 
 template <int D, typename T>
 void load_points(const Scene<T>& scene, int64_t b, int64_t n, T x, T y, Vec2<T> (&points)[D]) {
   for (int i = 0; i < D; ++i) points[i] = {scene.points(b, n, i, 0) - x, scene.points(b, n, i, 1) - y};
-}
-
-template <int D, typename T>
-TileStroke<T, D> load_stroke(const Scene<T>& scene, int64_t b, int64_t n, T x, T y) {
-  TileStroke<T, D> stroke;
-  Vec2<T> points[D];
-  load_points(scene, b, n, x, y, points);
-  stroke.spine = make_spine(points, scene.radius(b, n, 0), scene.radius(b, n, 1));
-  stroke.feather = scene.feather(b, n);
-  for (int e = 0; e < scene.color_ends; ++e)
-    for (int64_t c = 0; c < scene.channels; ++c) stroke.color[e][c] = scene.color(b, n, e, c);
-  for (int e = 0; e < scene.opacity_ends; ++e) stroke.opacity[e] = scene.opacity(b, n, e);
-  stroke.texture_index = scene.textures.empty() ? -1 : scene.texture_id(b, n);
-  stroke.texture = stroke.texture_index < 0 ? nullptr : &scene.textures[stroke.texture_index];
-  return stroke;
 }
 
 // What must hold of the values for a stroke to be painted at all; the others are culled.
@@ -205,36 +194,22 @@ Bins bin(const Scene<T>& scene) {
   return bins;
 }
 
-// Blocks of the tile that the stroke may reach: the tile's quarters first, then the 16 blocks of each that remains.
-template <typename T, int D>
-uint64_t reached_blocks(const TileStroke<T, D>& stroke) {
-  using V = Pack<T, kLanes>;
-  // Rounding of F in the geometry's precision, far more than it can be.
-  T scale = T(0);
-  for (int k = 0; k < D; ++k)
-    scale = std::max({scale, std::abs(stroke.spine.coefficient[k].x), std::abs(stroke.spine.coefficient[k].y)});
-  const T limit = stroke.feather / 2 + T(1e-3) + 64 * std::numeric_limits<T>::epsilon() * scale;
-  // From the centre of a square of n pixels to its farthest pixel centre.
-  const auto reach = [&](int n) { return V(limit + T((n - 1) / 2.0 * 1.4142136)); };
-  const auto misses = [&](V x, T y, int n) {
-    return lower_bound(stroke.spine, Vec2<V>{x, V(y)}) > reach(n);  // false for NaN: not proven to miss
-  };
-
-  constexpr int quarter = kTile / 2;
-  uint64_t blocks = 0;
-  for (int qy = 0; qy < 2; ++qy) {
-    const auto missed = misses(V::sequence(quarter / 2, quarter), T(qy * quarter + quarter / 2), quarter);
-    for (int qx = 0; qx < 2; ++qx) {
-      if (missed.lanes[qx]) continue;
-      for (int row = 0; row < 4; ++row) {
-        const int by = qy * 4 + row;
-        const auto miss = misses(V::sequence(T(qx * quarter + 2), kBlock), T(by * kBlock + 2), kBlock);
-        for (int lane = 0; lane < 4; ++lane)
-          if (!miss.lanes[lane]) blocks |= uint64_t(1) << (by * kBlocksPerSide + qx * 4 + lane);
-      }
-    }
+// Calls body<D>(scene) for the number of control points at hand.
+template <typename T, typename F>
+void with_scene(const PaintInputs& inputs, double t_min, F&& body) {
+  std::optional<torch::stable::Tensor> texture;
+  if (inputs.texture.has_value()) texture = torch::stable::contiguous(*inputs.texture);
+  const Scene<T> scene = make_scene<T>(inputs, texture, t_min);
+  switch (inputs.points.size(2)) {
+    case 1:
+      return body.template operator()<1>(scene);
+    case 2:
+      return body.template operator()<2>(scene);
+    case 3:
+      return body.template operator()<3>(scene);
+    default:
+      return body.template operator()<4>(scene);
   }
-  return blocks;
 }
 
-}  // namespace neural_paint
+NP_MATH_END

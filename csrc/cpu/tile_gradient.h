@@ -2,12 +2,9 @@
 // with the colour below. Nothing is divided by 1 - alpha.
 #pragma once
 
-#include <algorithm>
-
-#include "inputs.h"
 #include "tile.h"
 
-namespace neural_paint {
+NP_MATH_BEGIN
 
 // What the forward pass saved, and the incoming gradient.
 template <typename T>
@@ -42,12 +39,12 @@ struct Layout {
 
 template <typename T, int D>
 class TileGradient {
-  using V = Pack<T, kLanes>;
+  using V = Pack<T, kLanes<T>>;
 
   // One stroke on one block, kept between the two sweeps of a chunk.
   struct Entry {
     int block;
-    alignas(16) T t[kBlockPixels], f[kBlockPixels], alpha[kBlockPixels], above[kBlockPixels];
+    alignas(64) T t[kBlockPixels], f[kBlockPixels], alpha[kBlockPixels], above[kBlockPixels];
   };
   struct Evaluated {
     TileStroke<T, D> stroke;
@@ -70,7 +67,12 @@ class TileGradient {
     load(tile);
     listed_ = bins_.offsets[index + 1] - bins_.offsets[index];
     last_ = bins_.strokes.data() + bins_.offsets[index] + listed_ - 1;
-    const int64_t deepest = *std::max_element(evaluated_, evaluated_ + kTilePixels);
+    for (int block = 0; block < 64; ++block) {
+      const int32_t* evaluated = evaluated_ + block * kBlockPixels;
+      shallowest_[block] = *std::min_element(evaluated, evaluated + kBlockPixels);
+      deepest_[block] = *std::max_element(evaluated, evaluated + kBlockPixels);
+    }
+    const int64_t deepest = *std::max_element(deepest_, deepest_ + 64);
     const int64_t segment = segment_length(listed_, incoming_.segments);
     for (int64_t s = ceil_div(deepest, segment) - 1; s >= 0; --s) run_segment(tile, s, segment, deepest);
   }
@@ -82,14 +84,23 @@ class TileGradient {
       std::fill_n(grad_[c], kTilePixels, T(0));
       std::fill_n(below_[c], kTilePixels, T(0));
     }
-    tile.for_each_pixel(scene_, [&](int pixel, int64_t row, int64_t column) {
-      evaluated_[pixel] = incoming_.evaluated(tile.batch, row, column);
-      const T transmittance = incoming_.transmittance(tile.batch, row, column);
+    const int64_t plane = scene_.height * scene_.width, step = incoming_.grad.strides[3];
+    const int64_t background_step = scene_.background.strides[3];
+    tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
+      T transmittance[kBlock];
+      for (int i = 0; i < count; ++i) {
+        evaluated_[pixel + i] = incoming_.evaluated(tile.batch, row, column + i);
+        transmittance[i] = incoming_.transmittance(tile.batch, row, column + i);
+      }
       for (int64_t c = 0; c < scene_.channels; ++c) {
-        grad_[c][pixel] = incoming_.grad(tile.batch, c, row, column);
-        below_[c][pixel] = scene_.background(tile.batch, c, row, column);
-        d_background_[((tile.batch * scene_.channels + c) * scene_.height + row) * scene_.width + column] =
-            transmittance * grad_[c][pixel];
+        const T* grad = &incoming_.grad(tile.batch, c, row, column);
+        const T* background = &scene_.background(tile.batch, c, row, column);
+        T* d_background = d_background_ + (tile.batch * scene_.channels + c) * plane + row * scene_.width + column;
+        for (int i = 0; i < count; ++i) {
+          grad_[c][pixel + i] = grad[i * step];
+          below_[c][pixel + i] = background[i * background_step];
+          d_background[i] = transmittance[i] * grad[i * step];
+        }
       }
     });
   }
@@ -114,8 +125,9 @@ class TileGradient {
 
   void load_checkpoint(const Tile& tile, int64_t s) {
     std::fill_n(above_, kTilePixels, T(0));
-    tile.for_each_pixel(scene_, [&](int pixel, int64_t row, int64_t column) {
-      above_[pixel] = s == 0 ? T(1) : incoming_.checkpoints(tile.batch, s - 1, row, column);
+    tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
+      for (int i = 0; i < count; ++i)
+        above_[pixel + i] = s == 0 ? T(1) : incoming_.checkpoints(tile.batch, s - 1, row, column + i);
     });
   }
 
@@ -124,40 +136,49 @@ class TileGradient {
     chunk_.clear();
     entries_.clear();
     for (int64_t k = begin; k < end; ++k) {
-      const auto stroke = load_stroke<D>(scene_, tile.batch, last_[-k], T(tile.x), T(tile.y));
-      const int64_t first = int64_t(entries_.size());
-      for_each_block(reached_blocks(stroke), [&](int block) { evaluate_block(stroke, block, k); });
-      if (int64_t(entries_.size()) > first) chunk_.push_back({stroke, last_[-k], first, int64_t(entries_.size())});
+      Evaluated& evaluated = chunk_.emplace_back();
+      evaluated.stroke.load(scene_, tile, last_[-k]);
+      evaluated.index = last_[-k];
+      evaluated.first_entry = int64_t(entries_.size());
+      for_each_block(reached_blocks(evaluated.stroke), [&](int block) { evaluate_block(evaluated.stroke, block, k); });
+      evaluated.end_entry = int64_t(entries_.size());
+      if (evaluated.end_entry == evaluated.first_entry) chunk_.pop_back();
     }
   }
 
   void evaluate_block(const TileStroke<T, D>& stroke, int block, int64_t k) {
-    const int32_t* evaluated = evaluated_ + block * kBlockPixels;
-    if (*std::max_element(evaluated, evaluated + kBlockPixels) <= k) return;
+    if (deepest_[block] <= k) return;
+    const uint32_t chords = candidate_chords(stroke, block);
     Entry& entry = entries_.emplace_back();
     entry.block = block;
     bool touched = false;
-    for_each_row(block, [&](int pixel) { touched = evaluate_row(stroke, entry, pixel, k) || touched; });
+    for (int lane = 0; lane < kBlockPixels; lane += kLanes<T>)
+      touched = evaluate_pack(stroke, entry, block * kBlockPixels + lane, chords, k) || touched;
     if (!touched) entries_.pop_back();
   }
 
-  bool evaluate_row(const TileStroke<T, D>& stroke, Entry& entry, int pixel, int64_t k) {
-    const auto p = Tile::centers<V, T>(pixel);
-    const Nearest<V> at = nearest(stroke.spine, p, stroke.feather / 2);
-    const V covered = coverage(at.f, V(stroke.feather));
+  NP_HOST_DEVICE bool evaluate_pack(const TileStroke<T, D>& stroke, Entry& entry, int pixel, uint32_t chords,
+                                    int64_t k) {
+    const auto p = centers<T>(pixel);
+    const Nearest<V> at = nearest(stroke.search, p, stroke.half_feather, chords);
+    const V covered = coverage(at.f, V(stroke.inverse_feather));
     V alpha = opacity_at(scene_, stroke.opacity, at.t) * covered * texture_at(stroke, p, at.t);
-    V counted(1);
-    for (int i = 0; i < kLanes; ++i) counted.lanes[i] = k < evaluated_[pixel + i] ? T(1) : T(0);
-    alpha = select(counted > V(0), alpha, V(0));
-
-    const V above = V::load(above_ + pixel);
+    V above = V::load(above_ + pixel);
+    if (k >= shallowest_[pixel / kBlockPixels]) {
+      // The forward pass was done with some of these pixels before it came to this stroke.
+      T counts[kLanes<T>];
+      for (int i = 0; i < kLanes<T>; ++i) counts[i] = k < evaluated_[pixel + i] ? T(1) : T(0);
+      const auto counted = V::load(counts) > V(0);
+      alpha = select(counted, alpha, V(0));
+      above = select(counted, above, V(0));
+    }
     const V after = attenuate(above, alpha);
-    select(is_closed(after, scene_.t_min), V(0), after).store(above_ + pixel);
+    select(is_closed(after, scene_.closing), V(0), after).store(above_ + pixel);
     const int lane = pixel % kBlockPixels;
     at.t.store(entry.t + lane);
     at.f.store(entry.f + lane);
     alpha.store(entry.alpha + lane);
-    select(counted > V(0), above, V(0)).store(entry.above + lane);
+    above.store(entry.above + lane);
     return any(covered > V(0));
   }
 
@@ -165,12 +186,13 @@ class TileGradient {
   void composite(const Tile& tile, const Evaluated& evaluated) {
     StrokeGradient<V, D> gradient{};
     for (int64_t i = evaluated.first_entry; i < evaluated.end_entry; ++i)
-      for_each_row(entries_[i].block,
-                   [&](int pixel) { composite_row(evaluated.stroke, entries_[i], pixel, gradient); });
+      for (int lane = 0; lane < kBlockPixels; lane += kLanes<T>)
+        composite_pack(evaluated.stroke, entries_[i], entries_[i].block * kBlockPixels + lane, gradient);
     write_partial(tile, evaluated.index, gradient);
   }
 
-  void composite_row(const TileStroke<T, D>& stroke, const Entry& entry, int pixel, StrokeGradient<V, D>& sum) {
+  NP_HOST_DEVICE void composite_pack(const TileStroke<T, D>& stroke, const Entry& entry, int pixel,
+                                     StrokeGradient<V, D>& sum) {
     const int lane = pixel % kBlockPixels;
     const V t = V::load(entry.t + lane), f = V::load(entry.f + lane);
     const V alpha = V::load(entry.alpha + lane), above = V::load(entry.above + lane);
@@ -184,70 +206,74 @@ class TileGradient {
                sum.color[1][c], d_t);
       over(under, color, alpha).store(below);
     }
-    if (!any((above < V(0)) | (above > V(0)))) return;
     shape_backward(stroke, pixel, t, f, d_alpha, d_t, sum);
   }
 
   // Gradient of ramp(): both ends, and t where there are two.
-  static void add_ramp(V grad, V t, int ends, T start, T end, V& d_start, V& d_end, V& d_t) {
+  static NP_HOST_DEVICE void add_ramp(V grad, V t, int ends, T start, T end, V& d_start, V& d_end, V& d_t) {
     if (ends == 1) {
       d_start += grad;
       return;
     }
-    d_start += (V(1) - t) * grad;
-    d_end += t * grad;
+    const V at_end = t * grad;
+    d_start += grad - at_end;
+    d_end += at_end;
     d_t += V(end - start) * grad;
   }
 
   // From alpha and what hangs on t* down to opacity, feather, texture, radius and control points.
-  void shape_backward(const TileStroke<T, D>& stroke, int pixel, V t, V f, V d_alpha, V d_t,
-                      StrokeGradient<V, D>& sum) {
-    const auto p = Tile::centers<V, T>(pixel);
-    const Frame<V> frame = frame_at(stroke.spine, p, t);
-    const V feather(stroke.feather);
-    const V covered = coverage(f, feather);
+  NP_HOST_DEVICE void shape_backward(const TileStroke<T, D>& stroke, int pixel, V t, V f, V d_alpha, V d_t,
+                                     StrokeGradient<V, D>& sum) {
+    const auto p = centers<T>(pixel);
+    const V inverse_feather(stroke.inverse_feather);
+    const V covered = coverage(f, inverse_feather);
     const V opacity = opacity_at(scene_, stroke.opacity, t);
-    SpineGradient<V, D> spine{};
+    SpineGradient<V> spine{};
     V texture(1);
     if (stroke.texture != nullptr) texture = texture_backward(stroke, p, t, d_alpha * opacity * covered, d_t, spine);
     add_ramp(d_alpha * covered * texture, t, scene_.opacity_ends, stroke.opacity[0], stroke.opacity[1], sum.opacity[0],
              sum.opacity[1], d_t);
-    const auto d_coverage = coverage_backward(d_alpha * opacity * texture, f, feather);
+    const auto d_coverage = coverage_backward(d_alpha * opacity * texture, f, inverse_feather);
     sum.feather += d_coverage.feather;
+    const bool varies = scene_.color_ends == 2 || scene_.opacity_ends == 2 || stroke.texture != nullptr;
+    // Inside a stroke nothing but what varies along it feels its shape.
+    if (!varies && !any((d_coverage.f < V(0)) | (d_coverage.f > V(0)))) return;
+    const Frame<V> frame = frame_at(stroke.search.spine, p, t);
     distance_backward(frame, t, d_coverage.f, spine);
-    if (D > 1 && (scene_.color_ends == 2 || scene_.opacity_ends == 2 || stroke.texture != nullptr))
-      parameter_backward(frame, t, d_t, spine);
-    for (int i = 0; i < D; ++i) {
-      sum.points[i].x += spine.points[i].x;
-      sum.points[i].y += spine.points[i].y;
-    }
+    if (varies && D > 1) parameter_backward(frame, t, d_t, spine);
+    add_to_points<D>(spine, t, sum.points);
     for (int e = 0; e < 2; ++e) sum.radius[e] += spine.radius[e];
   }
 
   // Texels and brush position, pixel by pixel: neighbours may share a texel. Returns the texture's factor in alpha.
-  V texture_backward(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V grad, V& d_t, SpineGradient<V, D>& sum) {
-    V factor(1);
-    for (int i = 0; i < kLanes; ++i) {
-      const T lane_t = t.lanes[i], lane_grad = grad.lanes[i];
+  V texture_backward(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V grad, V& d_t, SpineGradient<V>& sum) {
+    // As numbers, lane by lane: factor, d_t, and the gradients of q, q' and both radii.
+    T factor[kLanes<T>], values[7][kLanes<T>] = {};
+    for (int i = 0; i < kLanes<T>; ++i) {
       BrushPosition<T> where;
-      const Bilinear<T> texel = sample_stroke(stroke, Vec2<T>{p.x.lanes[i], p.y.lanes[i]}, lane_t, where);
-      factor.lanes[i] = texel.value;
-      if (lane_grad == T(0)) continue;
+      const Bilinear<T> texel = sample_stroke(stroke, Vec2<T>{p.x[i], p.y[i]}, t[i], where);
+      factor[i] = texel.value;
+      if (grad[i] == T(0)) continue;
       for (int k = 0; d_texture_ != nullptr && k < 4; ++k)
         d_texture_[stroke.texture_index * stroke.texture->height * stroke.texture->width + texel.index[k]] +=
-            texel.weight[k] * lane_grad;
-      const T d_u = lane_grad * texel.d_column * T(stroke.texture->width);
-      const T d_v = lane_grad * texel.d_row * T(stroke.texture->height) / 2;
-      d_t.lanes[i] += d_u * where.u_t + d_v * where.v_t;
-      SpineGradient<T, D> spine{};
-      brush_position_backward<D>(where, lane_t, d_u, d_v, spine);
-      for (int k = 0; k < D; ++k) {
-        sum.points[k].x.lanes[i] += spine.points[k].x;
-        sum.points[k].y.lanes[i] += spine.points[k].y;
-      }
-      for (int e = 0; e < 2; ++e) sum.radius[e].lanes[i] += spine.radius[e];
+            texel.weight[k] * grad[i];
+      const T d_u = grad[i] * texel.d_column * T(stroke.texture->width);
+      const T d_v = grad[i] * texel.d_row * T(stroke.texture->height) / 2;
+      SpineGradient<T> lane{};
+      brush_position_backward(where, t[i], d_u, d_v, lane);
+      const T row[7] = {d_u * where.u_t + d_v * where.v_t,
+                        lane.position.x,
+                        lane.position.y,
+                        lane.velocity.x,
+                        lane.velocity.y,
+                        lane.radius[0],
+                        lane.radius[1]};
+      for (int k = 0; k < 7; ++k) values[k][i] = row[k];
     }
-    return factor;
+    V* const into[7] = {&d_t,           &sum.position.x, &sum.position.y, &sum.velocity.x, &sum.velocity.y,
+                        &sum.radius[0], &sum.radius[1]};
+    for (int k = 0; k < 7; ++k) *into[k] += V::load(values[k]);
+    return V::load(factor);
   }
 
   void write_partial(const Tile& tile, int64_t n, const StrokeGradient<V, D>& gradient) {
@@ -279,9 +305,10 @@ class TileGradient {
   std::vector<Entry> entries_;
   std::vector<T> above_chunk_;  // transmittance above each chunk of the segment
   int32_t evaluated_[kTilePixels];
-  alignas(64) T above_[kTilePixels];  // transmittance of the strokes above; 0 once the pixel is closed
+  int32_t shallowest_[64], deepest_[64];  // least and greatest of evaluated_ in each block
+  alignas(64) T above_[kTilePixels];      // transmittance of the strokes above; 0 once the pixel is closed
   alignas(64) T grad_[kMaxChannels][kTilePixels];
   alignas(64) T below_[kMaxChannels][kTilePixels];  // colour below the stroke at hand
 };
 
-}  // namespace neural_paint
+NP_MATH_END

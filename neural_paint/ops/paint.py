@@ -54,7 +54,8 @@ def paint(
         return reference.paint(strokes, background, t_min=t_min)
     tensors = _canonical(strokes, background)
     differentiable = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
-    image, *_ = _paint(*tensors, t_min, _segments(strokes.num_strokes) if differentiable else 0)
+    segments = _segments(strokes.num_strokes, *background.shape[2:]) if differentiable else 0
+    image, *_ = _paint(*tensors, t_min, segments)
     return image.to(background.dtype)
 
 
@@ -90,13 +91,17 @@ def _canonical(strokes: Strokes, background: Tensor) -> tuple[Tensor | None, ...
 
 
 # The forward pass saves the transmittance above every segment of a pixel's strokes but the first, so that the backward
-# pass can start there: a segment for about this many strokes, and never more than so many segments.
+# pass can start there: a segment for about this many strokes, and never more than so many segments. A stroke is taken to
+# reach so many tiles of 32 x 32 pixels; where more pile up, segments are longer and partly replayed.
 _STROKES_PER_SEGMENT = 64
 _MAX_SEGMENTS = 16
+_TILES_PER_STROKE = 16
 
 
-def _segments(strokes: int) -> int:
-    return min(max((strokes + _STROKES_PER_SEGMENT - 1) // _STROKES_PER_SEGMENT, 1), _MAX_SEGMENTS)
+def _segments(strokes: int, height: int, width: int) -> int:
+    tiles = max(((height + 31) // 32) * ((width + 31) // 32), 1)
+    listed = min(strokes, (strokes * _TILES_PER_STROKE + tiles - 1) // tiles)
+    return min(max((listed + _STROKES_PER_SEGMENT - 1) // _STROKES_PER_SEGMENT, 1), _MAX_SEGMENTS)
 
 
 @torch.library.register_fake("neural_paint::paint")

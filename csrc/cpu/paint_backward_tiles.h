@@ -1,14 +1,9 @@
-// paint, backward: tiles over threads, then the tiles' partial gradients summed in an order that no thread changes.
-#include <torch/csrc/stable/library.h>
-
-#include <memory>
+// The backward pass of all tiles, and the tiles' partial gradients summed in an order that no thread changes.
+#pragma once
 
 #include "tile_gradient.h"
 
-namespace neural_paint {
-namespace {
-
-using torch::stable::Tensor;
+NP_MATH_BEGIN
 
 // Texture gradients are summed per group of tiles and then over groups, in an order that no number of threads changes.
 constexpr int64_t kTextureGroups = 16;
@@ -68,41 +63,4 @@ void paint_backward_tiles(const Scene<T>& scene, const Incoming<T>& incoming, St
     for (int64_t i = 0; i < texture_values; ++i) d_texture[i] += group_sums[group * texture_values + i];
 }
 
-// Gradients of (points, radius, color, opacity, feather, texture, background); texture's is empty where there is none
-// or `texture_gradient` is false.
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backward_cpu(
-    const Tensor& grad, const Tensor& points, const Tensor& radius, const Tensor& color, const Tensor& opacity,
-    const Tensor& feather, const std::optional<Tensor>& texture, const std::optional<Tensor>& texture_id,
-    const Tensor& background, const Tensor& transmittance, const Tensor& checkpoints, const Tensor& evaluated,
-    double t_min, bool texture_gradient) {
-  const PaintInputs inputs{points, radius, color, opacity, feather, texture, texture_id, background};
-  inputs.check();
-  const int64_t b = inputs.batch(), h = inputs.height(), w = inputs.width();
-  inputs.check_like_points(grad, "grad", {b, inputs.channels(), h, w});
-  inputs.check_like_points(transmittance, "transmittance", {b, h, w});
-  inputs.check_like_points(checkpoints, "checkpoints", {b, kAny, h, w});
-  check_shape(evaluated, "evaluated", {b, h, w});
-  check_dtype(evaluated, "evaluated", torch::headeronly::ScalarType::Int);
-  check_device(evaluated, "evaluated", points, "points");
-  const auto like = [&](const Tensor& tensor) { return torch::stable::new_empty(points, tensor.sizes()); };
-  Tensor d_points = like(points), d_radius = like(radius), d_color = like(color), d_opacity = like(opacity);
-  Tensor d_feather = like(feather), d_background = like(grad);
-  const bool textured = texture.has_value() && texture_gradient;
-  Tensor d_texture = textured ? like(*texture) : torch::stable::new_empty(points, {0});
-  with_scene(inputs, t_min, [&]<typename T, int D>(const Scene<T>& scene) {
-    const Incoming<T> incoming{View<T, 4>(grad), View<T, 3>(transmittance), View<T, 4>(checkpoints),
-                               View<int32_t, 3>(evaluated), checkpoints.size(1) + 1};
-    paint_backward_tiles<T, D>(
-        scene, incoming,
-        {data<T>(d_points), data<T>(d_radius), data<T>(d_color), data<T>(d_opacity), data<T>(d_feather)},
-        data<T>(d_background), textured ? data<T>(d_texture) : nullptr, d_texture.numel());
-  });
-  return {d_points, d_radius, d_color, d_opacity, d_feather, d_texture, d_background};
-}
-
-}  // namespace
-}  // namespace neural_paint
-
-STABLE_TORCH_LIBRARY_IMPL(neural_paint, CPU, m) {
-  m.impl("paint_backward", TORCH_BOX(&neural_paint::paint_backward_cpu));
-}
+NP_MATH_END

@@ -1,0 +1,47 @@
+// One call of `paint` on its way from the operator to the kernels of one instruction set. This header holds what all of
+// them share: it is included before any instruction set is chosen, so that nothing here is compiled for one of them.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "inputs.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace neural_paint {
+
+struct ForwardCall {
+  using Tensor = torch::stable::Tensor;
+  const PaintInputs& inputs;
+  double t_min;
+  int64_t segments;  // 0: nothing is saved
+  Tensor &image, &transmittance, &checkpoints, &evaluated;
+};
+
+struct BackwardCall {
+  using Tensor = torch::stable::Tensor;
+  const PaintInputs& inputs;
+  double t_min;
+  const Tensor &grad, &transmittance, &checkpoints, &evaluated;
+  Tensor &d_points, &d_radius, &d_color, &d_opacity, &d_feather, &d_background;
+  Tensor* d_texture;  // null: not wanted
+};
+
+// One instruction set's kernels. Double precision has the baseline's alone.
+struct PaintKernels {
+  void (*forward)(const ForwardCall&);
+  void (*backward)(const BackwardCall&);
+};
+
+extern const PaintKernels kBaselinePaint, kAvx2Paint, kAvx512Paint;
+
+}  // namespace neural_paint

@@ -1,0 +1,152 @@
+// The forward pass of one tile: the top stroke first, each pixel until nothing below it shows.
+#pragma once
+
+#include "tile.h"
+
+NP_MATH_BEGIN
+
+// What the backward pass needs of the forward pass; null where no gradient is wanted.
+template <typename T>
+struct Saved {
+  T* transmittance;    // (B, H, W): of all strokes
+  T* checkpoints;      // (B, segments - 1, H, W): above each segment but the first
+  int32_t* evaluated;  // (B, H, W): strokes of the tile's list, from the top
+  int64_t segments;
+};
+
+template <typename T, int D>
+class TilePainter {
+  using V = Pack<T, kLanes<T>>;
+
+ public:
+  TilePainter(const Scene<T>& scene, const Bins& bins, T* image, const Saved<T>& saved)
+      : scene_(scene), bins_(bins), image_(image), saved_(saved), saving_(saved.transmittance != nullptr) {}
+
+  void paint(int64_t index) {
+    const Tile tile(scene_, index);
+    start(tile);
+    const int64_t listed = bins_.offsets[index + 1] - bins_.offsets[index];
+    const int32_t* last = bins_.strokes.data() + bins_.offsets[index] + listed - 1;
+    const int64_t segment = segment_length(listed, saved_.segments);
+    int64_t checkpoint = 0;
+    for (int64_t k = 0; k < listed && ~finished_ != 0; ++k) {
+      if (saving_ && k > 0 && k % segment == 0) write_checkpoint(tile, checkpoint++);
+      stroke_.load(scene_, tile, last[-k]);
+      for_each_block(reached_blocks(stroke_) & ~finished_, [&](int block) { paint_block(block, int32_t(k + 1)); });
+    }
+    while (saving_ && checkpoint < saved_.segments - 1) write_checkpoint(tile, checkpoint++);
+    write(tile, int32_t(listed));
+  }
+
+ private:
+  void start(const Tile& tile) {
+    for (int64_t c = 0; c < scene_.channels; ++c) std::fill_n(painted_[c], kTilePixels, T(0));
+    std::fill_n(evaluated_, kTilePixels, 0);
+    for (int pixel = 0; pixel < kTilePixels; ++pixel)
+      transmittance_[pixel] = below_[pixel] = tile.contains(scene_, pixel) ? T(1) : T(0);
+    finished_ = 0;
+    for (int block = 0; block < 64; ++block)
+      if (!tile.contains(scene_, block * kBlockPixels)) finished_ |= uint64_t(1) << block;
+  }
+
+  void paint_block(int block, int32_t evaluated) {
+    const uint32_t chords = candidate_chords(stroke_, block);
+    bool finished = true;
+    for (int lane = 0; lane < kBlockPixels; lane += kLanes<T>)
+      finished = paint_pack(block * kBlockPixels + lane, chords, evaluated) && finished;
+    if (finished) finished_ |= uint64_t(1) << block;
+  }
+
+  // True once none of the pack's pixels needs another stroke.
+  NP_HOST_DEVICE bool paint_pack(int pixel, uint32_t chords, int32_t evaluated) {
+    const V transmittance = V::load(transmittance_ + pixel);
+    const auto closed = is_closed(transmittance, scene_.closing);
+    const bool any_closed = any(closed);
+    if (any_closed && all(finished_pixels(closed, pixel))) return true;
+
+    const auto p = centers<T>(pixel);
+    const Nearest<V> at = nearest(stroke_.search, p, stroke_.half_feather, chords);
+    const V covered = coverage(at.f, V(stroke_.inverse_feather));
+    if (!any(covered > V(0))) return false;
+    const V alpha = opacity_at(scene_, stroke_.opacity, at.t) * covered * texture_at(stroke_, p, at.t);
+
+    const V weight = select(closed, V(0), transmittance) * alpha;
+    for (int64_t c = 0; c < scene_.channels; ++c) {
+      T* painted = painted_[c] + pixel;
+      (V::load(painted) + weight * color_at(scene_, stroke_.color, c, at.t)).store(painted);
+    }
+    const V after = select(closed, transmittance, attenuate(transmittance, alpha));
+    after.store(transmittance_ + pixel);
+    const auto closed_after = is_closed(after, scene_.closing);
+    if (!saving_) return all(closed_after);
+    return any_closed && finish_pixels(pixel, closed, alpha, evaluated);
+  }
+
+  // The colour under the stroke that closed a pixel matters to that stroke's gradient: a second transmittance starts at
+  // 1 just below it, and the pixel is finished when that is closed too.
+  auto finished_pixels(decltype(V() < V()) closed, int pixel) const {
+    return saving_ ? closed & is_closed(V::load(below_ + pixel), scene_.closing) : closed;
+  }
+
+  bool finish_pixels(int pixel, decltype(V() < V()) closed, V alpha, int32_t evaluated) {
+    const auto before = finished_pixels(closed, pixel);
+    const V below = V::load(below_ + pixel);
+    select(closed, attenuate(below, alpha), below).store(below_ + pixel);
+    const auto after = finished_pixels(closed, pixel);
+    for (int i = 0; i < kLanes<T>; ++i)
+      if (after[i] && !before[i]) evaluated_[pixel + i] = evaluated;
+    return all(after);
+  }
+
+  int64_t plane() const { return scene_.height * scene_.width; }
+
+  void write_checkpoint(const Tile& tile, int64_t index) const {
+    T* checkpoint = saved_.checkpoints + (tile.batch * (saved_.segments - 1) + index) * plane();
+    tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
+      for (int i = 0; i < count; ++i) {
+        const T transmittance = transmittance_[pixel + i];
+        checkpoint[row * scene_.width + column + i] = is_closed(transmittance, scene_.closing) ? T(0) : transmittance;
+      }
+    });
+  }
+
+  void write(const Tile& tile, int32_t listed) const {
+    tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
+      const int64_t at = row * scene_.width + column;
+      for (int64_t c = 0; c < scene_.channels; ++c) {
+        const T* background = &scene_.background(tile.batch, c, row, column);
+        const int64_t step = scene_.background.strides[3];
+        T* image = image_ + (tile.batch * scene_.channels + c) * plane() + at;
+        for (int i = 0; i < count; ++i)
+          image[i] = painted_[c][pixel + i] + transmittance_[pixel + i] * background[i * step];
+      }
+      if (!saving_) return;
+      std::copy_n(transmittance_ + pixel, count, saved_.transmittance + tile.batch * plane() + at);
+      for (int i = 0; i < count; ++i)
+        saved_.evaluated[tile.batch * plane() + at + i] = evaluated_[pixel + i] != 0 ? evaluated_[pixel + i] : listed;
+    });
+  }
+
+  const Scene<T>& scene_;
+  const Bins& bins_;
+  T* image_;
+  const Saved<T>& saved_;
+  const bool saving_;
+
+  TileStroke<T, D> stroke_;
+  uint64_t finished_;  // blocks that need no more strokes
+  alignas(64) T painted_[kMaxChannels][kTilePixels];
+  alignas(64) T transmittance_[kTilePixels];  // stays as it is once the pixel is closed
+  alignas(64) T below_[kTilePixels];          // of the strokes below the one that closed the pixel
+  int32_t evaluated_[kTilePixels];            // strokes until the pixel was finished; 0 before
+};
+
+template <typename T, int D>
+void paint_tiles(const Scene<T>& scene, T* image, const Saved<T>& saved) {
+  const Bins bins = bin<D>(scene);
+  for_each_unit(
+      scene.tiles(), [&] { return std::make_unique<TilePainter<T, D>>(scene, bins, image, saved); },
+      [](auto& painter, int64_t tile) { painter->paint(tile); });
+}
+
+NP_MATH_END
