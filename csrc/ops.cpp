@@ -23,7 +23,8 @@ STABLE_TORCH_LIBRARY(neural_paint, m) {
   m.def("stroke_bounds(Tensor points, Tensor radius, Tensor feather) -> Tensor");
 }
 
-// Importing the module loads the library, which registers the operators above; it says what it was built for, no more.
+// Importing the module loads the library, which registers the operators above. It holds one string: which GPUs the
+// library was built for.
 PyMODINIT_FUNC PyInit__C() {
   static PyModuleDef definition = {
       PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};

@@ -24,8 +24,12 @@ class Tolerance(NamedTuple):
 # far, and single precision takes the other one now and then: the worst pixel is free there.
 TOLERANCES = {
     (torch.float32, "brush"): Tolerance(usual=1e-5, share=0.999, worst=2e-3, gradient=1e-3),
+    # On a hairline the gradient is the direction to the spine, which rounding turns where the centre of a pixel lies
+    # within a thousandth of a pixel of it.
+    (torch.float32, "hairline"): Tolerance(usual=1e-5, share=0.999, worst=2e-3, gradient=3e-2),
     (torch.float32, "random"): Tolerance(usual=1e-4, share=0.99, worst=math.inf, gradient=math.inf),
     (torch.float64, "brush"): Tolerance(usual=1e-12, share=1.0, worst=1e-12, gradient=1e-9),
+    (torch.float64, "hairline"): Tolerance(usual=1e-12, share=1.0, worst=1e-12, gradient=1e-9),
     (torch.float64, "random"): Tolerance(usual=1e-12, share=0.999, worst=math.inf, gradient=math.inf),
 }
 

@@ -91,8 +91,8 @@ def _canonical(strokes: Strokes, background: Tensor) -> tuple[Tensor | None, ...
 
 
 # The forward pass saves the transmittance above every segment of a pixel's strokes but the first, so that the backward
-# pass can start there: a segment for about this many strokes, and never more than so many segments. A stroke is taken to
-# reach so many tiles of 32 x 32 pixels; where more pile up, segments are longer and partly replayed.
+# pass can start there: a segment for about this many strokes, and never more than so many segments. A stroke is taken
+# to reach so many tiles of 32 x 32 pixels; where more pile up, segments are longer and partly replayed.
 _STROKES_PER_SEGMENT = 64
 _MAX_SEGMENTS = 16
 _TILES_PER_STROKE = 16
