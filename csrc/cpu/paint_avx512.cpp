@@ -9,6 +9,9 @@
                              apply_to = function)
 #else
 #pragma GCC push_options
+// GCC 12's own header of intrinsics (its bug 105593).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
 #endif
 #include "paint_kernels.h"
