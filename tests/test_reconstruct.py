@@ -220,3 +220,11 @@ def test_render_in_bands_is_the_painting_scaled(monkeypatch: pytest.MonkeyPatch)
     whole = paint(step.strokes.scaled(4), under)
     monkeypatch.setattr(importlib.import_module("neural_paint.tasks.render"), "_BAND_PIXELS", 700)
     assert (render(step.strokes, canvas, background, size) - whole).abs().max() < 1e-3
+
+
+def test_it_paints_where_the_caller_wants_no_gradients() -> None:
+    photo = torch.rand(1, 3, 24, 24)
+    with torch.no_grad():
+        *_, last = reconstruct(photo, strokes=5, steps=3)
+    assert not last.canvas.requires_grad
+    assert last.strokes.num_strokes == 5

@@ -198,6 +198,7 @@ class _Painting:
         self.parameters.keep(worth.argsort(1)[:, count:].sort(1).values)
         self.canvas = paint(self.parameters.strokes(), self._under)
 
+    @torch.enable_grad()
     def evaluate(self) -> tuple[Strokes, Tensor, Tensor]:
         """The strokes, the mean squared error of each canvas, and the gradient with respect to the parameters."""
         rows = self.parameters.rows.clone().requires_grad_()
