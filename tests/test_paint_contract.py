@@ -347,6 +347,6 @@ def test_any_scene_matches_the_reference(scene: tuple[Strokes, Tensor]) -> None:
 
 def test_import_needs_no_compiler_and_no_network() -> None:
     """The extension is built at installation: importing starts no process and compiles nothing."""
-    code = "import os, subprocess; subprocess.Popen = os.system = None; import neural_paint"
+    code = "import os, subprocess, torch; subprocess.Popen = os.system = None; import neural_paint"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
