@@ -44,7 +44,6 @@ struct Grid {
   constexpr Grid() : x(), y() {
     for (int i = 0; i < kLanes<T>; ++i) x[i] = T(i % 4), y[i] = T(i / 4);
   }
-  static inline constexpr Grid lanes() { return Grid(); }
 
   // Points x0 + step column, y0 + step row.
   static NP_HOST_DEVICE Vec2<V> at(T x0, T y0, T step) {
