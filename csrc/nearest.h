@@ -26,6 +26,10 @@ struct Search<double> {
   static constexpr double tie = 1e-12;
 };
 
+// Whether Newton steps from a good start replace the search on chords where F has but one minimum.
+template <typename T, int D>
+constexpr bool kSmooth = D >= 3 && !Search<T>::bracketed;
+
 // A spine cut into chords of equal steps in t, one array a quantity: a lane may be a pixel or a chord.
 template <typename T, int D>
 struct Searched {
@@ -37,17 +41,55 @@ struct Searched {
   Spine<T, D> spine;
   bool tapered;
   T chord_error;  // no point of the curve is farther than this from its chord
+  // For `Smooth`: q' and (q - q(0)) . q' as polynomials in t, and the derivative of the latter.
+  Vec2<T> velocity[D];
+  T g[2 * D], g_slope[2 * D];
+  // F has no maximum at an inner t as long as the curve is nearer than this; see csrc/README.md.
+  T focal_distance;
+  T longest_chord;  // no part of the curve between two ends of a chord is longer
   // q(t) ~ start + s along, s in [0, 1]; s of the nearest point is projection + shift |cross| + bias, which is that of
-  // a cone; 1 / |along|^2; r ~ radius + s radius_increase.
-  alignas(64) T start_x[room], start_y[room], along_x[room], along_y[room], inverse_squared[room];
+  // a cone; |along|^2 and its inverse; r ~ radius + s radius_increase.
+  alignas(64) T start_x[room], start_y[room], along_x[room], along_y[room], squared[room], inverse_squared[room];
   alignas(64) T shift[room], bias[room], radius[room];
   T radius_increase;
 };
 
+// Share of |q'|^2 that G_t has at least where F is stationary nearer than `focal_distance`.
+constexpr double kFocalSlope = 0.25;
+
+// What Smooth needs. `bend` is the greatest |q''|, chords have squared lengths from `shortest` to `longest`.
 template <typename T, int D>
-NP_HOST_DEVICE Searched<T, D> make_searched(const Spine<T, D>& spine) {
+NP_HOST_DEVICE void set_smooth(Searched<T, D>& out, T bend, T shortest, T longest) {
+  constexpr int n = Searched<T, D>::chords, degree = 2 * D - 3;
+  const Spine<T, D>& spine = out.spine;
+  for (int k = 1; k < D; ++k) out.velocity[k - 1] = {T(k) * spine.coefficient[k].x, T(k) * spine.coefficient[k].y};
+  for (int m = 0; m <= degree; ++m) {
+    out.g[m] = T(0);
+    for (int j = 1; j < D; ++j)
+      if (m + 1 - j >= 1 && m + 1 - j < D) out.g[m] += dot(spine.coefficient[j], out.velocity[m - j]);
+    out.g_slope[m] = T(m) * out.g[m];
+  }
+  // |q'| differs by no more than that from the length of its chord; q' x q'' is a polynomial within its Bernstein
+  // coefficients.
+  const T spread = bend / T(2 * n);
+  const T slowest = maximum(T(n) * square_root(shortest) - spread, T(0)),
+          fastest = T(n) * square_root(longest) + spread;
+  const Vec2<T> bend_start = acceleration(spine, T(0)), bend_end = acceleration(spine, T(1));
+  const Vec2<T> start = velocity(spine, T(0)), end = velocity(spine, T(1));
+  T turn = maximum(absolute(cross(start, bend_start)), absolute(cross(end, bend_end)));
+  if constexpr (D == 4)
+    turn = maximum(turn, absolute(cross(start, bend_start) + T(3) * cross(start, spine.coefficient[3])));
+  const T squared = slowest * slowest, taper = absolute(spine.radius_increase);
+  // At a stationary point G_t is at least |q'|^2 - r'^2 - distance * (turn / |q'| + bend r' / |q'|).
+  const T room = (T(1) - T(kFocalSlope)) * squared - taper * taper;
+  out.focal_distance = room > T(0) ? room * slowest / (turn + bend * taper + T(kMinSquaredLength)) : T(0);
+  out.longest_chord = fastest / T(n);
+}
+
+// V holds as many chords as are worked on side by side.
+template <typename V, typename T, int D>
+NP_HOST_DEVICE void set_searched(Searched<T, D>& out, const Spine<T, D>& spine) {
   constexpr int n = Searched<T, D>::chords;
-  Searched<T, D> out;
   out.spine = spine;
   out.tapered = spine.radius_increase != T(0);
   // |q''| is greatest at an end: q'' is linear in t for a cubic and constant for a quadratic.
@@ -55,25 +97,34 @@ NP_HOST_DEVICE Searched<T, D> make_searched(const Spine<T, D>& spine) {
   const T bend = square_root(maximum(dot(bend_start, bend_start), dot(bend_end, bend_end)));
   out.chord_error = bend / T(8 * n * n);
   out.radius_increase = spine.radius_increase / T(n);
-  const T taper = out.radius_increase;
-  // No branch and no call: a loop over chords that the compiler turns into one over lanes.
-  for (int i = 0; i < n; ++i) {
-    const Vec2<T> from = position(spine, T(i) * (T(1) / T(n))), to = position(spine, T(i + 1) * (T(1) / T(n)));
-    const Vec2<T> along{to.x - from.x, to.y - from.y};
-    const T squared = dot(along, along);
-    const T room = squared - taper * taper;  // a cone has a side only where this is positive
-    const T inverse_squared = T(1) / maximum(squared, T(kMinSquaredLength));
-    const T end = taper > T(0) ? T(1e30) : taper < T(0) ? T(-1e30) : T(0);
-    out.start_x[i] = from.x;
-    out.start_y[i] = from.y;
-    out.along_x[i] = along.x;
-    out.along_y[i] = along.y;
-    out.inverse_squared[i] = inverse_squared;
-    out.shift[i] = room > T(0) ? taper * inverse_squared / square_root(room > T(0) ? room : T(1)) : T(0);
-    out.bias[i] = room > T(0) ? T(0) : end;
-    out.radius[i] = spine.radius + T(i) * taper;
+  const V taper(out.radius_increase);
+  const V end = select(taper > V(0), V(T(1e30)), select(taper < V(0), V(T(-1e30)), V(0)));
+  for (int first = 0; first < n; first += Lanes<V>::count) {
+    const auto put = [first](V value, T* array) { Lanes<V>::store(value, array + first); };
+    const V i = Lanes<V>::from(first);
+    const Vec2<V> from = position(spine, i * V(T(1) / T(n))), to = position(spine, (i + V(1)) * V(T(1) / T(n)));
+    const Vec2<V> along{to.x - from.x, to.y - from.y};
+    const V squared = dot(along, along), inverse_squared = V(1) / maximum(squared, V(T(kMinSquaredLength)));
+    const V room = squared - taper * taper;  // a cone has a side only where this is positive
+    const auto has_side = room > V(0);
+    put(from.x, out.start_x);
+    put(from.y, out.start_y);
+    put(along.x, out.along_x);
+    put(along.y, out.along_y);
+    put(squared, out.squared);
+    put(inverse_squared, out.inverse_squared);
+    put(select(has_side, taper * inverse_squared / square_root(select(has_side, room, V(1))), V(0)), out.shift);
+    put(select(has_side, V(0), end), out.bias);
+    put(V(spine.radius) + i * taper, out.radius);
   }
-  return out;
+  if constexpr (kSmooth<T, D>) {
+    T shortest = out.squared[0], longest = out.squared[0];
+    for (int i = 1; i < n; ++i) {
+      shortest = minimum(out.squared[i], shortest);
+      longest = maximum(out.squared[i], longest);
+    }
+    set_smooth(out, bend, shortest, longest);
+  }
 }
 
 template <typename V>
@@ -95,19 +146,24 @@ NP_HOST_DEVICE Chord<V> chord_at(const Searched<T, D>& s, int i) {
 
 template <typename V>
 struct OnChord {
-  V s, squared, f;  // of the nearest point: place on the chord, squared distance, and F where the spine is tapered
+  V s, squared;  // of the nearest point: place on the chord and squared distance
 };
 
-template <bool Tapered, typename V, typename T>
-NP_HOST_DEVICE OnChord<V> nearest_on_chord(const Chord<V>& chord, T radius_increase, Vec2<V> p) {
+template <bool Tapered, typename V>
+NP_HOST_DEVICE OnChord<V> nearest_on_chord(const Chord<V>& chord, Vec2<V> p) {
   const Vec2<V> from{p.x - chord.start.x, p.y - chord.start.y};
   V s = dot(from, chord.along) * chord.inverse_squared;
   if constexpr (Tapered) s = s + chord.shift * absolute(cross(chord.along, from)) + chord.bias;
   s = clamp(s, V(0), V(1));
   const Vec2<V> w{from.x - s * chord.along.x, from.y - s * chord.along.y};
-  const V squared = dot(w, w);
-  if constexpr (!Tapered) return {s, squared, squared};
-  return {s, squared, square_root(squared) - (chord.radius + s * V(radius_increase))};
+  return {s, dot(w, w)};
+}
+
+// F where tapered, else the squared distance, which orders the chords as F does.
+template <bool Tapered, typename V, typename T, int D>
+NP_HOST_DEVICE V chord_value(const Searched<T, D>& s, const Chord<V>& chord, const OnChord<V>& on) {
+  if constexpr (!Tapered) return on.squared;
+  return square_root(on.squared) - (chord.radius + on.s * V(s.radius_increase));
 }
 
 template <typename V>
@@ -118,7 +174,6 @@ struct Nearest {
 template <typename V>
 struct Stationarity {
   V squared;   // |w|^2 + epsilon^2
-  V f;         // F where the spine is tapered
   V g, slope;  // G, and G_t where it is positive enough for a Newton step, else |q'|^2
 };
 
@@ -133,7 +188,6 @@ NP_HOST_DEVICE Stationarity<V> stationarity(const Spine<T, D>& spine, Vec2<V> p,
   V g_t = speed_squared + dot(w, bend);
   if constexpr (Tapered) {
     const V distance = square_root(out.squared);
-    out.f = distance - (V(spine.radius) + t * V(spine.radius_increase));
     g_t = g_t - V(spine.radius_increase) * out.g / distance;
     out.g = out.g - distance * V(spine.radius_increase);
   }
@@ -142,14 +196,20 @@ NP_HOST_DEVICE Stationarity<V> stationarity(const Spine<T, D>& spine, Vec2<V> p,
   return out;
 }
 
+template <bool Tapered, typename V, typename T, int D>
+NP_HOST_DEVICE V value(const Spine<T, D>& spine, const Stationarity<V>& at, V t) {
+  const V radius = Tapered ? V(spine.radius) + t * V(spine.radius_increase) : V(spine.radius);
+  return square_root(at.squared) - radius;
+}
+
 // Newton steps on G, kept within two chords of the start; the better of the start and the end. In double precision they
 // are kept inside the bracket of the points visited too, and go on to convergence.
 template <bool Tapered, typename V, typename T, int D>
 NP_HOST_DEVICE Nearest<V> refine(const Searched<T, D>& s, Vec2<V> p, V start) {
   constexpr T chord = T(1) / T(Searched<T, D>::chords);
   const V low = maximum(start - V(2 * chord), V(0)), high = minimum(start + V(2 * chord), V(1));
-  Stationarity<V> at = stationarity<Tapered>(s.spine, p, start);
-  const V squared_start = at.squared, f_start = at.f;
+  const Stationarity<V> begun = stationarity<Tapered>(s.spine, p, start);
+  Stationarity<V> at = begun;
   V t = start, left = V(-1), right = V(2);  // visited points where F still falls, where it rises: none yet
   for (int step = 0; step < Search<T>::newton_steps(D); ++step) {
     V next = clamp(t - at.g / at.slope, low, high);
@@ -163,27 +223,23 @@ NP_HOST_DEVICE Nearest<V> refine(const Searched<T, D>& s, Vec2<V> p, V start) {
     t = next;
     at = stationarity<Tapered>(s.spine, p, t);
   }
-  if constexpr (Tapered) {
-    const auto worse = at.f > f_start + V(Search<T>::tie);
-    return {select(worse, start, t), select(worse, f_start, at.f)};
-  } else {
-    const auto worse = at.squared > squared_start;
-    const V squared = select(worse, squared_start, at.squared);
-    return {select(worse, start, t), square_root(squared) - V(s.spine.radius)};
-  }
+  const V f = value<Tapered>(s.spine, at, t), f_start = value<Tapered>(s.spine, begun, start);
+  const auto worse = f > f_start + V(Search<T>::tie);
+  return {select(worse, start, t), select(worse, f_start, f)};
 }
 
 template <bool Tapered, typename V, typename T, int D>
 NP_HOST_DEVICE Nearest<V> search(const Searched<T, D>& s, Vec2<V> p, T limit, uint32_t chords) {
   constexpr int n = Searched<T, D>::chords;
   constexpr T width = T(1) / T(n);
-  V t[n], score[n];  // F where tapered, else the squared distance, which orders the chords as F does
+  V t[n], score[n];
   V best_t(0), best(std::numeric_limits<T>::infinity());
   for (uint32_t left = chords; left != 0; left &= left - 1) {
     const int i = lowest_bit(left);
-    const OnChord<V> on = nearest_on_chord<Tapered>(chord_at<V>(s, i), s.radius_increase, p);
+    const Chord<V> chord = chord_at<V>(s, i);
+    const OnChord<V> on = nearest_on_chord<Tapered>(chord, p);
     t[i] = (V(T(i)) + on.s) * V(width);
-    score[i] = on.f;
+    score[i] = chord_value<Tapered>(s, chord, on);
     best_t = select(score[i] < best, t[i], best_t);
     best = minimum(score[i], best);
   }
@@ -211,6 +267,66 @@ NP_HOST_DEVICE Nearest<V> search(const Searched<T, D>& s, Vec2<V> p, T limit, ui
   }
   return nearest;
 }
+
+// The search near the only minimum of F: Newton steps on G, a polynomial whose first coefficients alone depend on the
+// pixel.
+template <typename V, int D>
+struct Smooth {
+  Vec2<V> w0;            // q(0) - p
+  V coefficient[D - 1];  // the first ones of G while r' = 0
+
+  template <typename T>
+  NP_HOST_DEVICE Smooth(const Searched<T, D>& s, Vec2<V> p) {
+    w0 = {V(s.spine.coefficient[0].x) - p.x, V(s.spine.coefficient[0].y) - p.y};
+    for (int k = 0; k < D - 1; ++k) coefficient[k] = V(s.g[k]) + w0.x * V(s.velocity[k].x) + w0.y * V(s.velocity[k].y);
+  }
+
+  // w = q(t) - p
+  template <typename T>
+  NP_HOST_DEVICE Vec2<V> offset(const Searched<T, D>& s, V t) const {
+    Vec2<V> q{V(s.spine.coefficient[D - 1].x), V(s.spine.coefficient[D - 1].y)};
+    for (int k = D - 2; k >= 1; --k) {
+      q.x = q.x * t + V(s.spine.coefficient[k].x);
+      q.y = q.y * t + V(s.spine.coefficient[k].y);
+    }
+    return {q.x * t + w0.x, q.y * t + w0.y};
+  }
+
+  template <typename T>
+  NP_HOST_DEVICE V squared_distance(const Searched<T, D>& s, V t) const {
+    const Vec2<V> w = offset(s, t);
+    return dot(w, w) + V(T(kDistanceEpsilon * kDistanceEpsilon));
+  }
+
+  // G_t, where the term of r' has its value at the minimum.
+  template <bool Tapered, typename T>
+  NP_HOST_DEVICE V slope(const Searched<T, D>& s, V t) const {
+    constexpr int degree = 2 * D - 3;
+    V out(s.g_slope[degree]);
+    for (int k = degree - 1; k >= 1; --k) out = out * t + (k < D - 1 ? V(T(k)) * coefficient[k] : V(s.g_slope[k]));
+    if constexpr (Tapered) out = out - V(s.spine.radius_increase * s.spine.radius_increase);
+    return out;
+  }
+
+  template <bool Tapered, typename T>
+  NP_HOST_DEVICE V value(const Searched<T, D>& s, V t) const {
+    constexpr int degree = 2 * D - 3;
+    V g(s.g[degree]);
+    for (int k = degree - 1; k >= 0; --k) g = g * t + (k < D - 1 ? coefficient[k] : V(s.g[k]));
+    if constexpr (Tapered) g = g - square_root(squared_distance(s, t)) * V(s.spine.radius_increase);
+    return g;
+  }
+
+  // One division for all steps: the start is so near that the slope there serves them all. Where the minimum over all
+  // t is beyond an end of the stroke, no farther than to `low` or `high`.
+  template <bool Tapered, typename T>
+  NP_HOST_DEVICE V search(const Searched<T, D>& s, V t, V low, V high) const {
+    const V inverse_slope = V(1) / slope<Tapered>(s, t);
+    for (int step = 0; step < Search<T>::newton_steps(D); ++step)
+      t = clamp(t - value<Tapered>(s, t) * inverse_slope, low, high);
+    return t;
+  }
+};
 
 // t* and F there, looked for on the given chords (a bit each). Where F is proven to be above `limit` at every lane, a
 // chord's estimate will do.

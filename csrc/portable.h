@@ -59,6 +59,14 @@ NP_HOST_DEVICE V absolute(V x) {
   return maximum(x, V(0) - x);
 }
 
+// How a V lies in an array of T: one number here, `count` of them for a pack.
+template <typename V>
+struct Lanes {
+  static constexpr int count = 1;
+  static NP_HOST_DEVICE V from(int first) { return V(first); }  // first, first + 1, ...
+  static NP_HOST_DEVICE void store(V value, V* to) { *to = value; }
+};
+
 // Number of the lowest bit that is set, of at least one.
 NP_HOST_DEVICE int lowest_bit(uint32_t bits) {
 #if defined(__CUDA_ARCH__)

@@ -173,6 +173,21 @@ NP_HOST_DEVICE Pack<T, W> square_root(Pack<T, W> x) {
   return x;
 }
 
+template <typename T, int W>
+struct Lanes<Pack<T, W>> {
+  static constexpr int count = W;
+  alignas(64) T index[W];
+
+  constexpr Lanes() : index() {
+    for (int i = 0; i < W; ++i) index[i] = T(i);
+  }
+  static NP_HOST_DEVICE Pack<T, W> from(int first) {
+    static constexpr Lanes lanes;
+    return Pack<T, W>::load(lanes.index) + Pack<T, W>(first);
+  }
+  static NP_HOST_DEVICE void store(Pack<T, W> value, T* to) { value.store(to); }
+};
+
 // One bit a lane.
 template <typename T, int W>
 NP_HOST_DEVICE uint32_t bits(Mask<T, W> mask) {

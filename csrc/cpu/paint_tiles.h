@@ -1,7 +1,7 @@
 // The forward pass of one tile: the top stroke first, each pixel until nothing below it shows.
 #pragma once
 
-#include "tile.h"
+#include "survey.h"
 
 NP_MATH_BEGIN
 
@@ -32,96 +32,100 @@ class TilePainter {
     for (int64_t k = 0; k < listed && ~finished_ != 0; ++k) {
       if (saving_ && k > 0 && k % segment == 0) write_checkpoint(tile, checkpoint++);
       stroke_.load(scene_, tile, last[-k]);
-      for_each_block(reached_blocks(stroke_) & ~finished_, [&](int block) { paint_block(block, int32_t(k + 1)); });
+      survey_.run(stroke_);
+      for_each_block(survey_.reached & ~finished_, [&](int block) { paint_block(block, int32_t(k + 1)); });
     }
     while (saving_ && checkpoint < saved_.segments - 1) write_checkpoint(tile, checkpoint++);
     write(tile, int32_t(listed));
   }
 
  private:
+  // What is kept of a block's pixels, side by side, so that one stroke's work on a block stays on few pages of memory.
+  T* transmittance(int block) { return state_ + block * (scene_.channels + 2) * kBlockPixels; }
+  T* below(int block) { return transmittance(block) + kBlockPixels; }
+
   void start(const Tile& tile) {
-    for (int64_t c = 0; c < scene_.channels; ++c) std::fill_n(painted_[c], kTilePixels, T(0));
+    std::fill_n(state_, 64 * (scene_.channels + 2) * kBlockPixels, T(0));
     std::fill_n(evaluated_, kTilePixels, 0);
-    for (int pixel = 0; pixel < kTilePixels; ++pixel)
-      transmittance_[pixel] = below_[pixel] = tile.contains(scene_, pixel) ? T(1) : T(0);
     finished_ = 0;
-    for (int block = 0; block < 64; ++block)
+    for (int block = 0; block < 64; ++block) {
+      for (int i = 0; i < kBlockPixels; ++i)
+        transmittance(block)[i] = below(block)[i] = tile.contains(scene_, block * kBlockPixels + i) ? T(1) : T(0);
       if (!tile.contains(scene_, block * kBlockPixels)) finished_ |= uint64_t(1) << block;
+    }
   }
 
   void paint_block(int block, int32_t evaluated) {
-    const uint32_t chords = candidate_chords(stroke_, block);
+    const uint32_t chords = survey_.smooth >> block & 1 ? 0 : candidate_chords(stroke_, block);
     bool finished = true;
-    for (int lane = 0; lane < kBlockPixels; lane += kLanes<T>)
-      finished = paint_pack(block * kBlockPixels + lane, chords, evaluated) && finished;
+    for (int first = 0; first < kBlockPixels; first += kLanes<T>)
+      finished = paint_pack(block, first, chords, evaluated) && finished;
     if (finished) finished_ |= uint64_t(1) << block;
   }
 
   // True once none of the pack's pixels needs another stroke.
-  NP_HOST_DEVICE bool paint_pack(int pixel, uint32_t chords, int32_t evaluated) {
-    const V transmittance = V::load(transmittance_ + pixel);
+  NP_HOST_DEVICE bool paint_pack(int block, int first, uint32_t chords, int32_t evaluated) {
+    T* const kept = transmittance(block) + first;
+    const V transmittance = V::load(kept);
     const auto closed = is_closed(transmittance, scene_.closing);
     const bool any_closed = any(closed);
-    if (any_closed && all(finished_pixels(closed, pixel))) return true;
+    if (any_closed && all(finished_pixels(closed, block, first))) return true;
 
-    const auto p = centers<T>(pixel);
-    const Nearest<V> at = nearest(stroke_.search, p, stroke_.half_feather, chords);
-    const V covered = coverage(at.f, V(stroke_.inverse_feather));
-    if (!any(covered > V(0))) return false;
-    const V alpha = opacity_at(scene_, stroke_.opacity, at.t) * covered * texture_at(stroke_, p, at.t);
-
-    const V weight = select(closed, V(0), transmittance) * alpha;
+    const Touch<V> touched = touch(scene_, stroke_, survey_, block, first, chords);
+    if (!touched.any) return false;
+    const V alpha = touched.alpha, weight = select(closed, V(0), transmittance) * alpha;
     for (int64_t c = 0; c < scene_.channels; ++c) {
-      T* painted = painted_[c] + pixel;
-      (V::load(painted) + weight * color_at(scene_, stroke_.color, c, at.t)).store(painted);
+      T* const painted = kept + (c + 2) * kBlockPixels;
+      (V::load(painted) + weight * color_at(scene_, stroke_.color, c, touched.t)).store(painted);
     }
     const V after = select(closed, transmittance, attenuate(transmittance, alpha));
-    after.store(transmittance_ + pixel);
+    after.store(kept);
     const auto closed_after = is_closed(after, scene_.closing);
     if (!saving_) return all(closed_after);
-    return any_closed && finish_pixels(pixel, closed, alpha, evaluated);
+    return any_closed && finish_pixels(block, first, closed, alpha, evaluated);
   }
 
   // The colour under the stroke that closed a pixel matters to that stroke's gradient: a second transmittance starts at
   // 1 just below it, and the pixel is finished when that is closed too.
-  auto finished_pixels(decltype(V() < V()) closed, int pixel) const {
-    return saving_ ? closed & is_closed(V::load(below_ + pixel), scene_.closing) : closed;
+  auto finished_pixels(decltype(V() < V()) closed, int block, int first) {
+    return saving_ ? closed & is_closed(V::load(below(block) + first), scene_.closing) : closed;
   }
 
-  bool finish_pixels(int pixel, decltype(V() < V()) closed, V alpha, int32_t evaluated) {
-    const auto before = finished_pixels(closed, pixel);
-    const V below = V::load(below_ + pixel);
-    select(closed, attenuate(below, alpha), below).store(below_ + pixel);
-    const auto after = finished_pixels(closed, pixel);
+  bool finish_pixels(int block, int first, decltype(V() < V()) closed, V alpha, int32_t evaluated) {
+    const auto before = finished_pixels(closed, block, first);
+    T* const kept = below(block) + first;
+    const V below = V::load(kept);
+    select(closed, attenuate(below, alpha), below).store(kept);
+    const auto after = finished_pixels(closed, block, first);
     for (int i = 0; i < kLanes<T>; ++i)
-      if (after[i] && !before[i]) evaluated_[pixel + i] = evaluated;
+      if (after[i] && !before[i]) evaluated_[block * kBlockPixels + first + i] = evaluated;
     return all(after);
   }
 
   int64_t plane() const { return scene_.height * scene_.width; }
 
-  void write_checkpoint(const Tile& tile, int64_t index) const {
+  void write_checkpoint(const Tile& tile, int64_t index) {
     T* checkpoint = saved_.checkpoints + (tile.batch * (saved_.segments - 1) + index) * plane();
     tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
-      for (int i = 0; i < count; ++i) {
-        const T transmittance = transmittance_[pixel + i];
-        checkpoint[row * scene_.width + column + i] = is_closed(transmittance, scene_.closing) ? T(0) : transmittance;
-      }
+      const T* above = transmittance(pixel / kBlockPixels) + pixel % kBlockPixels;
+      for (int i = 0; i < count; ++i)
+        checkpoint[row * scene_.width + column + i] = is_closed(above[i], scene_.closing) ? T(0) : above[i];
     });
   }
 
-  void write(const Tile& tile, int32_t listed) const {
+  void write(const Tile& tile, int32_t listed) {
     tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
       const int64_t at = row * scene_.width + column;
+      const T* transmittance = this->transmittance(pixel / kBlockPixels) + pixel % kBlockPixels;
       for (int64_t c = 0; c < scene_.channels; ++c) {
         const T* background = &scene_.background(tile.batch, c, row, column);
         const int64_t step = scene_.background.strides[3];
         T* image = image_ + (tile.batch * scene_.channels + c) * plane() + at;
-        for (int i = 0; i < count; ++i)
-          image[i] = painted_[c][pixel + i] + transmittance_[pixel + i] * background[i * step];
+        const T* painted = transmittance + (c + 2) * kBlockPixels;
+        for (int i = 0; i < count; ++i) image[i] = painted[i] + transmittance[i] * background[i * step];
       }
       if (!saving_) return;
-      std::copy_n(transmittance_ + pixel, count, saved_.transmittance + tile.batch * plane() + at);
+      std::copy_n(transmittance, count, saved_.transmittance + tile.batch * plane() + at);
       for (int i = 0; i < count; ++i)
         saved_.evaluated[tile.batch * plane() + at + i] = evaluated_[pixel + i] != 0 ? evaluated_[pixel + i] : listed;
     });
@@ -134,11 +138,12 @@ class TilePainter {
   const bool saving_;
 
   TileStroke<T, D> stroke_;
-  uint64_t finished_;  // blocks that need no more strokes
-  alignas(64) T painted_[kMaxChannels][kTilePixels];
-  alignas(64) T transmittance_[kTilePixels];  // stays as it is once the pixel is closed
-  alignas(64) T below_[kTilePixels];          // of the strokes below the one that closed the pixel
-  int32_t evaluated_[kTilePixels];            // strokes until the pixel was finished; 0 before
+  Survey<T, D> survey_;  // of that stroke
+  uint64_t finished_;    // blocks that need no more strokes
+  // Of each block: transmittance, which stays as it is once the pixel is closed; transmittance of the strokes below the
+  // one that closed it; what is painted, channel by channel.
+  alignas(64) T state_[(kMaxChannels + 2) * kTilePixels];
+  int32_t evaluated_[kTilePixels];  // strokes until the pixel was finished; 0 before
 };
 
 template <typename T, int D>

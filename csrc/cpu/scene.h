@@ -12,6 +12,7 @@ NP_MATH_BEGIN
 // A tile is the unit of work of one thread, a block the unit of culling: 64 of them, one bit each.
 constexpr int kTile = 32;
 constexpr int kBlock = 4;
+constexpr int kQuarter = kTile / 2;
 constexpr int kBlocksPerSide = kTile / kBlock;
 constexpr int kBlockPixels = kBlock * kBlock;
 constexpr int kTilePixels = kTile * kTile;
@@ -90,7 +91,9 @@ Scene<T> make_scene(const PaintInputs& in, const std::optional<torch::stable::Te
 
 template <int D, typename T>
 void load_points(const Scene<T>& scene, int64_t b, int64_t n, T x, T y, Vec2<T> (&points)[D]) {
-  for (int i = 0; i < D; ++i) points[i] = {scene.points(b, n, i, 0) - x, scene.points(b, n, i, 1) - y};
+  const T* row = &scene.points(b, n, 0, 0);
+  const int64_t step = scene.points.strides[2], y_step = scene.points.strides[3];
+  for (int i = 0; i < D; ++i) points[i] = {row[i * step] - x, row[i * step + y_step] - y};
 }
 
 // What must hold of the values for a stroke to be painted at all; the others are culled.

@@ -6,7 +6,8 @@
 
 NP_MATH_BEGIN
 
-// Where a tile lies. Pixels are kept block after block and row after row in each, so that a pack is one load.
+// Where a tile lies. Pixels are kept block after block and row after row in each, so that a pack is one load; blocks
+// are kept quarter after quarter of the tile.
 struct Tile {
   int64_t batch, x, y;  // pixels of the tile's corner
 
@@ -16,10 +17,10 @@ struct Tile {
         x(index % scene.tile_columns() * kTile),
         y(index / scene.tile_columns() % scene.tile_rows() * kTile) {}
 
-  static int block_x(int pixel) { return pixel / kBlockPixels % kBlocksPerSide * kBlock; }
-  static int block_y(int pixel) { return pixel / kBlockPixels / kBlocksPerSide * kBlock; }
-  int64_t column(int pixel) const { return x + block_x(pixel) + pixel % kBlock; }
-  int64_t row(int pixel) const { return y + block_y(pixel) + pixel % kBlockPixels / kBlock; }
+  static int block_x(int block) { return block / 16 % 2 * kQuarter + block % 4 * kBlock; }
+  static int block_y(int block) { return block / 32 * kQuarter + block / 4 % 4 * kBlock; }
+  int64_t column(int pixel) const { return x + block_x(pixel / kBlockPixels) + pixel % kBlock; }
+  int64_t row(int pixel) const { return y + block_y(pixel / kBlockPixels) + pixel % kBlockPixels / kBlock; }
 
   template <typename T>
   bool contains(const Scene<T>& scene, int pixel) const {
@@ -36,13 +37,13 @@ struct Tile {
 };
 
 // Lanes of a pack in rows of four: (column, row) of lane i is (i % 4, i / 4).
-template <typename T>
+template <typename T, int W = kLanes<T>>
 struct Grid {
-  using V = Pack<T, kLanes<T>>;
-  alignas(64) T x[kLanes<T>], y[kLanes<T>];
+  using V = Pack<T, W>;
+  alignas(64) T x[W], y[W];
 
   constexpr Grid() : x(), y() {
-    for (int i = 0; i < kLanes<T>; ++i) x[i] = T(i % 4), y[i] = T(i / 4);
+    for (int i = 0; i < W; ++i) x[i] = T(i % 4), y[i] = T(i / 4);
   }
 
   // Points x0 + step column, y0 + step row.
@@ -52,11 +53,10 @@ struct Grid {
   }
 };
 
-// Centres of a pack of pixels from `pixel` on, relative to the tile's corner.
+// Centres of a pack of pixels of a block, from its pixel `first` on, relative to the tile's corner.
 template <typename T>
-NP_HOST_DEVICE auto centers(int pixel) {
-  return Grid<T>::at(T(Tile::block_x(pixel)) + T(0.5), T(Tile::block_y(pixel) + pixel % kBlockPixels / kBlock) + T(0.5),
-                     T(1));
+NP_HOST_DEVICE auto centers(int block, int first) {
+  return Grid<T>::at(T(Tile::block_x(block)) + T(0.5), T(Tile::block_y(block) + first / kBlock) + T(0.5), T(1));
 }
 
 template <typename F>
@@ -64,12 +64,20 @@ NP_HOST_DEVICE void for_each_block(uint64_t blocks, F&& visit) {
   for (; blocks != 0; blocks &= blocks - 1) visit(__builtin_ctzll(blocks));
 }
 
+// From the centre of a square of n pixels to its farthest pixel centre. F changes by no more than that in between.
+template <typename T>
+constexpr T half_diagonal(int n) {
+  return T((n - 1) * 0.70710678118654757);
+}
+
 // One stroke relative to the corner of one tile.
 template <typename T, int D>
 struct TileStroke {
   Searched<T, D> search;
   T half_feather, inverse_feather;
-  T reach;  // F at which a pixel is certainly untouched, with room for its rounding
+  T margin;     // by how much F of the chords may be off, with room for rounding
+  bool gentle;  // no two minima of F near a touched pixel whose chords follow each other
+  bool varies;  // along its length, so that t* matters inside too
   T color[2][kMaxChannels];
   T opacity[2];
   const Texture<T>* texture;
@@ -79,102 +87,30 @@ struct TileStroke {
     const int64_t b = tile.batch;
     Vec2<T> points[D];
     load_points(scene, b, n, T(tile.x), T(tile.y), points);
-    for (int e = 0; e < scene.color_ends; ++e)
-      for (int64_t c = 0; c < scene.channels; ++c) color[e][c] = scene.color(b, n, e, c);
+    for (int e = 0; e < scene.color_ends; ++e) {
+      const T* row = &scene.color(b, n, e, 0);
+      for (int64_t c = 0; c < scene.channels; ++c) color[e][c] = row[c * scene.color.strides[3]];
+    }
     for (int e = 0; e < scene.opacity_ends; ++e) opacity[e] = scene.opacity(b, n, e);
     texture_index = scene.textures.empty() ? -1 : scene.texture_id(b, n);
     texture = texture_index < 0 ? nullptr : &scene.textures[texture_index];
-    search = make_searched(make_spine(points, scene.radius(b, n, 0), scene.radius(b, n, 1)));
+    set_searched<Pack<T, Register<T>::lanes>>(search, make_spine(points, scene.radius(b, n, 0), scene.radius(b, n, 1)));
     const T feather = scene.feather(b, n);
     half_feather = feather / 2;
     inverse_feather = 1 / feather;
+    varies = texture != nullptr || scene.color_ends == 2 || scene.opacity_ends == 2;
     // Rounding grows with the coordinates; this is far more than it can be.
     T scale = T(0);
     for (int i = 0; i < D; ++i) scale = maximum(scale, maximum(absolute(points[i].x), absolute(points[i].y)));
-    reach = half_feather + search.chord_error + T(1e-3) + 64 * std::numeric_limits<T>::epsilon() * scale;
+    margin = search.chord_error + T(1e-3) + 64 * std::numeric_limits<T>::epsilon() * scale;
+    gentle = false;
+    if constexpr (kSmooth<T, D>) {
+      const T radius = maximum(search.spine.radius, search.spine.radius + search.spine.radius_increase);
+      const T farthest = half_feather + margin + 2 * half_diagonal<T>(kBlock) + radius + search.longest_chord;
+      gentle = farthest < search.focal_distance;
+    }
   }
 };
-
-// From the centre of a square of n pixels to its farthest pixel centre. F changes by no more than that in between.
-template <typename T>
-constexpr T half_diagonal(int n) {
-  return T((n - 1) * 0.70710678118654757);
-}
-
-// F of the chords at a pack of points: the least of them, and which lanes are within `limit`.
-template <bool Tapered, typename V, typename T, int D>
-NP_HOST_DEVICE auto reached_by_chords(const Searched<T, D>& s, Vec2<V> p, T limit) {
-  V least(std::numeric_limits<T>::infinity());
-  for (int i = 0; i < Searched<T, D>::chords; ++i)
-    least = minimum(nearest_on_chord<Tapered>(chord_at<V>(s, i), s.radius_increase, p).f, least);
-  if constexpr (Tapered) return least <= V(limit);
-  const T distance = maximum(limit + s.spine.radius, T(0));
-  return least <= V(distance * distance);
-}
-
-template <typename V, typename T, int D>
-NP_HOST_DEVICE auto reached(const Searched<T, D>& s, Vec2<V> p, T limit) {
-  return s.tapered ? reached_by_chords<true>(s, p, limit) : reached_by_chords<false>(s, p, limit);
-}
-
-// Blocks of the tile that the stroke may touch: the tile's quarters first, then the 16 blocks of each that remains.
-template <typename T, int D>
-uint64_t reached_blocks(const TileStroke<T, D>& stroke) {
-  constexpr int quarter = kTile / 2, lanes = kLanes<T>;
-  const T quarter_limit = stroke.reach + half_diagonal<T>(quarter), limit = stroke.reach + half_diagonal<T>(kBlock);
-  uint64_t blocks = 0;
-  for (int half = 0; half < 2; ++half) {
-    // Lanes 0 and 1 are the two quarters of this half.
-    const auto quarters = Grid<T>::at(T(quarter / 2), T(half * quarter + quarter / 2), T(quarter));
-    const uint32_t wanted = bits(reached(stroke.search, quarters, quarter_limit));
-    for (int side = 0; side < 2; ++side) {
-      if (!(wanted >> side & 1)) continue;
-      for (int row = 0; row < 4; row += lanes / 4) {
-        const int y = half * 4 + row;
-        const auto at = Grid<T>::at(T(side * quarter + kBlock / 2), T(y * kBlock + kBlock / 2), T(kBlock));
-        const uint32_t found = bits(reached(stroke.search, at, limit));
-        for (int i = 0; i < lanes / 4; ++i)
-          blocks |= uint64_t(found >> (4 * i) & 0xf) << ((y + i) * kBlocksPerSide + side * 4);
-      }
-    }
-  }
-  return blocks;
-}
-
-// Chords that may be the nearest to some touched pixel of a block, a bit each: lanes are chords here.
-template <typename T, int D>
-NP_HOST_DEVICE uint32_t candidate_chords(const TileStroke<T, D>& stroke, int block) {
-  constexpr int n = Searched<T, D>::chords, lanes = std::min(Register<T>::lanes, n);
-  if constexpr (n == 1) {
-    return 1;
-  } else {
-    using V = Pack<T, Register<T>::lanes>;
-    static_assert(lanes == Register<T>::lanes || n * 2 == Register<T>::lanes,
-                  "arrays of chords are padded to a register");
-    const Searched<T, D>& s = stroke.search;
-    const Vec2<V> center{V(T(Tile::block_x(block * kBlockPixels) + kBlock / 2)),
-                         V(T(Tile::block_y(block * kBlockPixels) + kBlock / 2))};
-    constexpr int packs = std::max(n / lanes, 1);
-    V f[packs];
-    T best = std::numeric_limits<T>::infinity();
-    for (int i = 0; i < packs; ++i) {
-      const auto load = [&](const T* from) { return V::load(from + i * lanes); };
-      const Chord<V> chord{{load(s.start_x), load(s.start_y)},
-                           {load(s.along_x), load(s.along_y)},
-                           load(s.inverse_squared),
-                           load(s.shift),
-                           load(s.bias),
-                           load(s.radius)};
-      f[i] = nearest_on_chord<true>(chord, s.radius_increase, center).f;
-      for (int lane = 0; lane < lanes; ++lane) best = minimum(f[i][lane], best);
-    }
-    const T across = 2 * half_diagonal<T>(kBlock) + 2 * s.chord_error + 2 * Search<T>::tie;
-    const T limit = minimum(best + across, stroke.reach + half_diagonal<T>(kBlock));
-    uint32_t chords = 0;
-    for (int i = 0; i < packs; ++i) chords |= bits(f[i] <= V(limit)) << (i * lanes);
-    return chords & (~uint32_t(0) >> (32 - n));
-  }
-}
 
 template <typename T, typename V>
 NP_HOST_DEVICE V opacity_at(const Scene<T>& scene, const T (&opacity)[2], V t) {

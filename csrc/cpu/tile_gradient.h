@@ -2,7 +2,7 @@
 // with the colour below. Nothing is divided by 1 - alpha.
 #pragma once
 
-#include "tile.h"
+#include "survey.h"
 
 NP_MATH_BEGIN
 
@@ -140,7 +140,8 @@ class TileGradient {
       evaluated.stroke.load(scene_, tile, last_[-k]);
       evaluated.index = last_[-k];
       evaluated.first_entry = int64_t(entries_.size());
-      for_each_block(reached_blocks(evaluated.stroke), [&](int block) { evaluate_block(evaluated.stroke, block, k); });
+      survey_.run(evaluated.stroke);
+      for_each_block(survey_.reached, [&](int block) { evaluate_block(evaluated.stroke, block, k); });
       evaluated.end_entry = int64_t(entries_.size());
       if (evaluated.end_entry == evaluated.first_entry) chunk_.pop_back();
     }
@@ -148,21 +149,20 @@ class TileGradient {
 
   void evaluate_block(const TileStroke<T, D>& stroke, int block, int64_t k) {
     if (deepest_[block] <= k) return;
-    const uint32_t chords = candidate_chords(stroke, block);
+    const uint32_t chords = survey_.smooth >> block & 1 ? 0 : candidate_chords(stroke, block);
     Entry& entry = entries_.emplace_back();
     entry.block = block;
     bool touched = false;
-    for (int lane = 0; lane < kBlockPixels; lane += kLanes<T>)
-      touched = evaluate_pack(stroke, entry, block * kBlockPixels + lane, chords, k) || touched;
+    for (int first = 0; first < kBlockPixels; first += kLanes<T>)
+      touched = evaluate_pack(stroke, entry, first, chords, k) || touched;
     if (!touched) entries_.pop_back();
   }
 
-  NP_HOST_DEVICE bool evaluate_pack(const TileStroke<T, D>& stroke, Entry& entry, int pixel, uint32_t chords,
+  NP_HOST_DEVICE bool evaluate_pack(const TileStroke<T, D>& stroke, Entry& entry, int first, uint32_t chords,
                                     int64_t k) {
-    const auto p = centers<T>(pixel);
-    const Nearest<V> at = nearest(stroke.search, p, stroke.half_feather, chords);
-    const V covered = coverage(at.f, V(stroke.inverse_feather));
-    V alpha = opacity_at(scene_, stroke.opacity, at.t) * covered * texture_at(stroke, p, at.t);
+    const int pixel = entry.block * kBlockPixels + first;
+    const Touch<V> touched = touch(scene_, stroke, survey_, entry.block, first, chords);
+    V alpha = touched.alpha;
     V above = V::load(above_ + pixel);
     if (k >= shallowest_[pixel / kBlockPixels]) {
       // The forward pass was done with some of these pixels before it came to this stroke.
@@ -174,28 +174,27 @@ class TileGradient {
     }
     const V after = attenuate(above, alpha);
     select(is_closed(after, scene_.closing), V(0), after).store(above_ + pixel);
-    const int lane = pixel % kBlockPixels;
-    at.t.store(entry.t + lane);
-    at.f.store(entry.f + lane);
-    alpha.store(entry.alpha + lane);
-    above.store(entry.above + lane);
-    return any(covered > V(0));
+    touched.t.store(entry.t + first);
+    touched.f.store(entry.f + first);
+    alpha.store(entry.alpha + first);
+    above.store(entry.above + first);
+    return touched.any;
   }
 
   // Second sweep: one stroke, and the colour below moves up to include it.
   void composite(const Tile& tile, const Evaluated& evaluated) {
     StrokeGradient<V, D> gradient{};
     for (int64_t i = evaluated.first_entry; i < evaluated.end_entry; ++i)
-      for (int lane = 0; lane < kBlockPixels; lane += kLanes<T>)
-        composite_pack(evaluated.stroke, entries_[i], entries_[i].block * kBlockPixels + lane, gradient);
+      for (int first = 0; first < kBlockPixels; first += kLanes<T>)
+        composite_pack(evaluated.stroke, entries_[i], first, gradient);
     write_partial(tile, evaluated.index, gradient);
   }
 
-  NP_HOST_DEVICE void composite_pack(const TileStroke<T, D>& stroke, const Entry& entry, int pixel,
+  NP_HOST_DEVICE void composite_pack(const TileStroke<T, D>& stroke, const Entry& entry, int first,
                                      StrokeGradient<V, D>& sum) {
-    const int lane = pixel % kBlockPixels;
-    const V t = V::load(entry.t + lane), f = V::load(entry.f + lane);
-    const V alpha = V::load(entry.alpha + lane), above = V::load(entry.above + lane);
+    const int pixel = entry.block * kBlockPixels + first;
+    const V t = V::load(entry.t + first), f = V::load(entry.f + first);
+    const V alpha = V::load(entry.alpha + first), above = V::load(entry.above + first);
     V d_alpha(0), d_t(0);
     for (int64_t c = 0; c < scene_.channels; ++c) {
       T* below = below_[c] + pixel;
@@ -206,7 +205,7 @@ class TileGradient {
                sum.color[1][c], d_t);
       over(under, color, alpha).store(below);
     }
-    shape_backward(stroke, pixel, t, f, d_alpha, d_t, sum);
+    shape_backward(stroke, centers<T>(entry.block, first), t, f, d_alpha, d_t, sum);
   }
 
   // Gradient of ramp(): both ends, and t where there are two.
@@ -222,9 +221,8 @@ class TileGradient {
   }
 
   // From alpha and what hangs on t* down to opacity, feather, texture, radius and control points.
-  NP_HOST_DEVICE void shape_backward(const TileStroke<T, D>& stroke, int pixel, V t, V f, V d_alpha, V d_t,
+  NP_HOST_DEVICE void shape_backward(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V f, V d_alpha, V d_t,
                                      StrokeGradient<V, D>& sum) {
-    const auto p = centers<T>(pixel);
     const V inverse_feather(stroke.inverse_feather);
     const V covered = coverage(f, inverse_feather);
     const V opacity = opacity_at(scene_, stroke.opacity, t);
@@ -235,12 +233,11 @@ class TileGradient {
              sum.opacity[1], d_t);
     const auto d_coverage = coverage_backward(d_alpha * opacity * texture, f, inverse_feather);
     sum.feather += d_coverage.feather;
-    const bool varies = scene_.color_ends == 2 || scene_.opacity_ends == 2 || stroke.texture != nullptr;
     // Inside a stroke nothing but what varies along it feels its shape.
-    if (!varies && !any((d_coverage.f < V(0)) | (d_coverage.f > V(0)))) return;
+    if (!stroke.varies && !any((d_coverage.f < V(0)) | (d_coverage.f > V(0)))) return;
     const Frame<V> frame = frame_at(stroke.search.spine, p, t);
     distance_backward(frame, t, d_coverage.f, spine);
-    if (varies && D > 1) parameter_backward(frame, t, d_t, spine);
+    if (stroke.varies && D > 1) parameter_backward(frame, t, d_t, spine);
     add_to_points<D>(spine, t, sum.points);
     for (int e = 0; e < 2; ++e) sum.radius[e] += spine.radius[e];
   }
@@ -301,6 +298,7 @@ class TileGradient {
 
   int64_t listed_ = 0;
   const int32_t* last_ = nullptr;  // the top stroke; the list goes down from it
+  Survey<T, D> survey_;            // of the stroke at hand
   std::vector<Evaluated> chunk_;
   std::vector<Entry> entries_;
   std::vector<T> above_chunk_;  // transmittance above each chunk of the segment

@@ -1,0 +1,197 @@
+// What is known of a stroke in each block of a tile before its pixels are looked at: which blocks it may touch, which
+// it covers whole, and where t* is found without a search. Lanes are blocks here.
+#pragma once
+
+#include "tile.h"
+
+NP_MATH_BEGIN
+
+// The chords at a pack of points. F is compared with a limit by squares, without a root.
+template <typename V>
+struct ByChords {
+  V t;                 // of the nearest chord; where radii differ, of the one with the least power
+  uint32_t within;     // lanes where some chord has F <= limit,
+  uint32_t scattered;  // where such chords do not all follow each other,
+  uint32_t inside;     // where some chord has F < -limit
+};
+
+template <bool Tapered, typename V, typename T, int D>
+NP_HOST_DEVICE ByChords<V> look_at_chords(const Searched<T, D>& s, Vec2<V> p, T limit) {
+  constexpr int n = Searched<T, D>::chords;
+  const auto square = [](auto x) { return x * x; };
+  V outer(square(maximum(s.spine.radius + limit, T(0)))), inner(square(maximum(s.spine.radius - limit, T(0))));
+  V t(0), least(std::numeric_limits<T>::infinity());
+  ByChords<V> out{};
+  uint32_t before = 0;
+  for (int i = 0; i < n; ++i) {
+    const OnChord<V> on = nearest_on_chord<Tapered>(chord_at<V>(s, i), p);
+    V score = on.squared;
+    if constexpr (Tapered) {
+      const V radius = V(s.radius[i]) + on.s * V(s.radius_increase);
+      outer = square(maximum(radius + V(limit), V(0)));
+      inner = square(maximum(radius - V(limit), V(0)));
+      score = score - radius * radius;
+    }
+    t = select(score < least, V(T(i)) + on.s, t);
+    least = minimum(score, least);
+    const uint32_t here = bits(on.squared <= outer);
+    out.scattered |= here & ~before & out.within;
+    out.within |= here;
+    if constexpr (Tapered) out.inside |= bits(on.squared < inner);
+    before = here;
+  }
+  if constexpr (!Tapered) out.inside = bits(least < inner);
+  out.t = t * V(T(1) / T(n));
+  return out;
+}
+
+// How far beyond the ends of a stroke the minimum of F is followed, in t.
+constexpr double kBeyond = 0.25;
+
+template <typename T, int D>
+class Survey {
+  static constexpr int lanes = kLanes<T>;
+  using V = Pack<T, lanes>;
+
+ public:
+  uint64_t reached;  // blocks that may be touched, a bit each
+  uint64_t inside;   // those with coverage 1 at every pixel
+  uint64_t smooth;   // those where `start` leads to t*
+
+  NP_HOST_DEVICE void run(const TileStroke<T, D>& stroke) {
+    reached = inside = smooth = 0;
+    if (stroke.search.tapered)
+      quarters<true>(stroke);
+    else
+      quarters<false>(stroke);
+  }
+
+  // t* at a pack of pixels of a smooth block, to first order.
+  NP_HOST_DEVICE V start(int block, int first) const {
+    const auto offset = Grid<T>::at(T(-1.5), T(first / kBlock) - T(1.5), T(1));
+    return clamp(V(t_[block]) + V(t_x_[block]) * offset.x + V(t_y_[block]) * offset.y, V(0), V(1));
+  }
+
+ private:
+  // The quarters of the tile first, then the 16 blocks of each that remains.
+  template <bool Tapered>
+  NP_HOST_DEVICE void quarters(const TileStroke<T, D>& stroke) {
+    // One register is enough where it holds two rows of the grid.
+    constexpr int some = Register<T>::lanes < 8 ? lanes : Register<T>::lanes;
+    const T limit = stroke.half_feather + stroke.margin + half_diagonal<T>(kQuarter);
+    uint32_t wanted = 0;
+    for (int row = 0; row < 2; row += some / 4) {
+      const auto at = Grid<T, some>::at(T(kQuarter / 2), T(row * kQuarter + kQuarter / 2), T(kQuarter));
+      wanted |= look_at_chords<Tapered>(stroke.search, at, limit).within << (row * 4);
+    }
+    for (int quarter = 0; quarter < 4; ++quarter)
+      if (wanted >> (quarter % 2 + quarter / 2 * 4) & 1)
+        for (int block = quarter * 16; block < quarter * 16 + 16; block += lanes) blocks<Tapered>(stroke, block);
+  }
+
+  template <bool Tapered>
+  NP_HOST_DEVICE void blocks(const TileStroke<T, D>& stroke, int block) {
+    const auto center =
+        Grid<T>::at(T(Tile::block_x(block) + kBlock / 2), T(Tile::block_y(block) + kBlock / 2), T(kBlock));
+    const T margin = stroke.margin + half_diagonal<T>(kBlock), limit = stroke.half_feather + margin;
+    const auto chords = look_at_chords<Tapered>(stroke.search, center, limit);
+    if (chords.within == 0) return;
+    reached |= uint64_t(chords.within) << block;
+    inside |= uint64_t(chords.inside) << block;
+    if constexpr (kSmooth<T, D>) {
+      if (!stroke.gentle) return;
+      const Searched<T, D>& s = stroke.search;
+      const Smooth<V, D> around(s, center);
+      smooth |= uint64_t(chords.within & ~chords.scattered) << block;
+      // Beyond the ends too, so that it can be followed back to where it enters.
+      const V t = around.template search<Tapered>(s, chords.t, V(T(-kBeyond)), V(T(1 + kBeyond)));
+      Vec2<V> along = velocity(s.spine, t);
+      const V slope = maximum(around.template slope<Tapered>(s, t), V(T(kFocalSlope)) * dot(along, along));
+      const V inverse = V(1) / maximum(slope, V(T(kMinSquaredLength)));
+      if constexpr (Tapered) {
+        const Vec2<V> w = around.offset(s, t);
+        const V turn = V(s.spine.radius_increase) / square_root(around.squared_distance(s, t));
+        along = {along.x - turn * w.x, along.y - turn * w.y};
+      }
+      t.store(t_ + block);
+      (along.x * inverse).store(t_x_ + block);
+      (along.y * inverse).store(t_y_ + block);
+    }
+  }
+
+  alignas(64) T t_[64], t_x_[64], t_y_[64];  // t* at the centre of a block, and its gradient
+};
+
+// Chords that may be the nearest to some touched pixel of a block, a bit each: lanes are chords here.
+template <typename T, int D>
+NP_HOST_DEVICE uint32_t candidate_chords(const TileStroke<T, D>& stroke, int block) {
+  constexpr int n = Searched<T, D>::chords, lanes = std::min(Register<T>::lanes, n);
+  if constexpr (n == 1) {
+    return 1;
+  } else {
+    using V = Pack<T, Register<T>::lanes>;
+    static_assert(lanes == Register<T>::lanes || n * 2 == Register<T>::lanes,
+                  "arrays of chords are padded to a register");
+    const Searched<T, D>& s = stroke.search;
+    const Vec2<V> center{V(T(Tile::block_x(block) + kBlock / 2)), V(T(Tile::block_y(block) + kBlock / 2))};
+    constexpr int packs = std::max(n / lanes, 1);
+    V f[packs];
+    T best = std::numeric_limits<T>::infinity();
+    for (int i = 0; i < packs; ++i) {
+      const auto load = [&](const T* from) { return V::load(from + i * lanes); };
+      const Chord<V> chord{{load(s.start_x), load(s.start_y)},
+                           {load(s.along_x), load(s.along_y)},
+                           load(s.inverse_squared),
+                           load(s.shift),
+                           load(s.bias),
+                           load(s.radius)};
+      f[i] = chord_value<true>(s, chord, nearest_on_chord<true>(chord, center));
+      for (int lane = 0; lane < lanes; ++lane) best = minimum(f[i][lane], best);
+    }
+    const T across = 2 * half_diagonal<T>(kBlock) + 2 * s.chord_error + 2 * Search<T>::tie;
+    const T limit = minimum(best + across, stroke.half_feather + stroke.margin + half_diagonal<T>(kBlock));
+    uint32_t chords = 0;
+    for (int i = 0; i < packs; ++i) chords |= bits(f[i] <= V(limit)) << (i * lanes);
+    return chords & (~uint32_t(0) >> (32 - n));
+  }
+}
+
+// One stroke at a pack of pixels.
+template <typename V>
+struct Touch {
+  V t, f, alpha;
+  bool any;  // whether any pixel is covered at all
+};
+
+template <typename V, typename T, int D>
+NP_HOST_DEVICE Nearest<V> smooth_nearest(const Searched<T, D>& s, Vec2<V> p, V start) {
+  if constexpr (!kSmooth<T, D>)
+    return {};
+  else {
+    const Smooth<V, D> around(s, p);
+    const V t = s.tapered ? around.template search<true>(s, start, V(0), V(1))
+                          : around.template search<false>(s, start, V(0), V(1));
+    const V radius = V(s.spine.radius) + t * V(s.spine.radius_increase);
+    return {t, square_root(around.squared_distance(s, t)) - radius};
+  }
+}
+
+// `first` pixel of the block; `chords` as candidate_chords gives them, read where the block is not smooth.
+template <typename T, int D>
+NP_HOST_DEVICE auto touch(const Scene<T>& scene, const TileStroke<T, D>& stroke, const Survey<T, D>& survey, int block,
+                          int first, uint32_t chords) {
+  using V = Pack<T, kLanes<T>>;
+  const bool inside = survey.inside >> block & 1;
+  if (inside && !stroke.varies) return Touch<V>{V(0), V(-1) / V(stroke.inverse_feather), V(stroke.opacity[0]), true};
+  const Vec2<V> p = centers<T>(block, first);
+  Nearest<V> at;
+  if (kSmooth<T, D> && (survey.smooth >> block & 1))
+    at = smooth_nearest(stroke.search, p, survey.start(block, first));
+  else
+    at = nearest(stroke.search, p, stroke.half_feather, chords);
+  const V covered = coverage(at.f, V(stroke.inverse_feather));
+  if (!any(covered > V(0))) return Touch<V>{at.t, at.f, V(0), false};
+  return Touch<V>{at.t, at.f, opacity_at(scene, stroke.opacity, at.t) * covered * texture_at(stroke, p, at.t), true};
+}
+
+NP_MATH_END
