@@ -15,26 +15,6 @@ constexpr double kCurvatureFloor = 1e-3;
 // Least squared length of a chord, in square pixels: lets a degenerate stroke divide.
 constexpr double kMinSquaredLength = 1e-12;
 
-template <typename V, int D>
-struct Bernstein {
-  V b[D], derivative[D];  // d/dt of b
-};
-
-template <int D, typename V>
-NP_HOST_DEVICE Bernstein<V, D> bernstein(V t) {
-  const V s = V(1) - t;
-  if constexpr (D == 1) {
-    return {{V(1)}, {V(0)}};
-  } else if constexpr (D == 2) {
-    return {{s, t}, {V(-1), V(1)}};
-  } else if constexpr (D == 3) {
-    return {{s * s, V(2) * s * t, t * t}, {V(-2) * s, V(2) * (s - t), V(2) * t}};
-  } else {
-    return {{s * s * s, V(3) * s * s * t, V(3) * s * t * t, t * t * t},
-            {V(-3) * s * s, V(3) * s * (s - V(2) * t), V(3) * t * (V(2) * s - t), V(3) * t * t}};
-  }
-}
-
 // Monomial form about the tile's origin, with a radius that is linear in t.
 template <typename T, int D>
 struct Spine {
@@ -92,62 +72,92 @@ NP_HOST_DEVICE Spine<T, D> make_spine(const Vec2<T> (&points)[D], T radius_start
   return spine;
 }
 
-// The spine at t as seen from pixel p: everything that values and gradients are made of.
+// The spine at t as seen from pixel p: everything that gradients are made of.
 template <typename V>
 struct Frame {
   Vec2<V> w, velocity, acceleration;  // w = q - p
   V distance, speed_squared;
   V radius_increase;
-  V g, g_t;  // G = dF/dt * distance, and dG/dt
+  V g_t;  // dG/dt, G = dF/dt * distance
 };
 
 template <typename V, typename T, int D>
-NP_HOST_DEVICE Frame<V> frame_at(const Spine<T, D>& spine, Vec2<V> p, V t) {
+NP_HOST_DEVICE Frame<V> frame_at(const Spine<T, D>& spine, Vec2<V> p, V t, V distance) {
   Frame<V> frame;
   const Vec2<V> q = position(spine, t);
   frame.w = {q.x - p.x, q.y - p.y};
   frame.velocity = velocity(spine, t);
   frame.acceleration = acceleration(spine, t);
-  frame.distance = square_root(dot(frame.w, frame.w) + V(T(kDistanceEpsilon * kDistanceEpsilon)));
+  frame.distance = distance;
   frame.speed_squared = dot(frame.velocity, frame.velocity);
   frame.radius_increase = V(spine.radius_increase);
-  const V along = dot(frame.w, frame.velocity);
-  frame.g = along - frame.distance * frame.radius_increase;
   frame.g_t = frame.speed_squared + dot(frame.w, frame.acceleration);
-  if (spine.radius_increase != T(0)) frame.g_t = frame.g_t - frame.radius_increase * along / frame.distance;
+  if (spine.radius_increase != T(0))
+    frame.g_t = frame.g_t - frame.radius_increase * dot(frame.w, frame.velocity) / distance;
   return frame;
 }
 
-// Gradient with respect to the spine at one pixel, before it is spread over the control points.
+// Gradient at one pixel with respect to q, q', r and r' at its t.
 template <typename V>
-struct SpineGradient {
-  Vec2<V> position, velocity;  // of q and q' at a fixed t
-  V radius[2];
+struct FrameGradient {
+  Vec2<V> position, velocity;
+  V radius, radius_increase;
 };
 
-// q = sum b_i P_i and q' = sum b_i' P_i.
-template <int D, typename V>
-NP_HOST_DEVICE void add_to_points(const SpineGradient<V>& gradient, V t, Vec2<V> (&points)[D]) {
-  const auto basis = bernstein<D>(t);
-  for (int i = 0; i < D; ++i) {
-    points[i].x = points[i].x + basis.b[i] * gradient.position.x + basis.derivative[i] * gradient.velocity.x;
-    points[i].y = points[i].y + basis.b[i] * gradient.position.y + basis.derivative[i] * gradient.velocity.y;
+// Gradient with respect to the fields of a Spine, summed over pixels.
+template <typename V, int D>
+struct SpineGradient {
+  Vec2<V> coefficient[D];
+  V radius, radius_increase;
+};
+
+// q = sum c_k t^k, q' = sum k c_k t^(k-1) and r = radius + t radius_increase.
+template <typename V, int D>
+NP_HOST_DEVICE void add_to_spine(const FrameGradient<V>& gradient, V t, SpineGradient<V, D>& sum) {
+  Vec2<V> power = gradient.position, derivative = gradient.velocity;  // t^k d_q and t^(k-1) d_q'
+  sum.coefficient[0].x += power.x;
+  sum.coefficient[0].y += power.y;
+  for (int k = 1; k < D; ++k) {
+    power = {power.x * t, power.y * t};
+    sum.coefficient[k].x += power.x + V(k) * derivative.x;
+    sum.coefficient[k].y += power.y + V(k) * derivative.y;
+    derivative = {derivative.x * t, derivative.y * t};
   }
+  sum.radius += gradient.radius;
+  sum.radius_increase += t * gradient.radius + gradient.radius_increase;
+}
+
+// The transpose of make_spine.
+template <typename T, int D>
+NP_HOST_DEVICE void make_spine_backward(const SpineGradient<T, D>& d_spine, Vec2<T> (&d_points)[D], T (&d_radius)[2]) {
+  const auto add = [&](int point, T factor, int k) {
+    d_points[point].x += factor * d_spine.coefficient[k].x;
+    d_points[point].y += factor * d_spine.coefficient[k].y;
+  };
+  for (int i = 0; i < D; ++i) d_points[i] = {T(0), T(0)};
+  add(0, T(1), 0);
+  if constexpr (D >= 2) add(1, T(D - 1), 1), add(0, T(1 - D), 1);
+  if constexpr (D == 3) add(2, T(1), 2), add(1, T(-2), 2), add(0, T(1), 2);
+  if constexpr (D == 4) {
+    add(2, T(3), 2), add(1, T(-6), 2), add(0, T(3), 2);
+    add(3, T(1), 3), add(2, T(-3), 3), add(1, T(3), 3), add(0, T(-1), 3);
+  }
+  d_radius[0] = d_spine.radius - d_spine.radius_increase;
+  d_radius[1] = d_spine.radius_increase;
 }
 
 // Gradient of F at fixed t*: F is what t* minimises, so t* adds nothing (envelope theorem).
 template <typename V>
-NP_HOST_DEVICE void distance_backward(const Frame<V>& frame, V t, V d_f, SpineGradient<V>& sum) {
+NP_HOST_DEVICE void distance_backward(const Frame<V>& frame, V d_f, FrameGradient<V>& sum) {
   const V scale = d_f / frame.distance;
   sum.position.x += scale * frame.w.x;
   sum.position.y += scale * frame.w.y;
-  sum.radius[0] += (t - V(1)) * d_f;
-  sum.radius[1] += V(0) - t * d_f;
+  sum.radius = sum.radius - d_f;
 }
 
 // Gradient of t* itself, by the implicit function theorem on G(t*, stroke) = 0; none where t* is an end or q' = 0.
 template <typename V>
-NP_HOST_DEVICE void parameter_backward(const Frame<V>& frame, V t, V d_t, SpineGradient<V>& sum) {
+NP_HOST_DEVICE void parameter_backward(const Frame<V>& frame, V t, V d_t, FrameGradient<V>& sum) {
   const auto free = (t > V(0)) & (t < V(1)) & (frame.speed_squared > V(0));
   const V slope = maximum(frame.g_t, V(kCurvatureFloor) * frame.speed_squared);
   const V scale = select(free, V(0) - d_t / select(free, slope, V(1)), V(0));
@@ -156,8 +166,7 @@ NP_HOST_DEVICE void parameter_backward(const Frame<V>& frame, V t, V d_t, SpineG
   sum.position.y += scale * (frame.velocity.y - turn * frame.w.y);
   sum.velocity.x += scale * frame.w.x;
   sum.velocity.y += scale * frame.w.y;
-  sum.radius[0] += scale * frame.distance;
-  sum.radius[1] += V(0) - scale * frame.distance;
+  sum.radius_increase = sum.radius_increase - scale * frame.distance;
 }
 
 NP_MATH_END

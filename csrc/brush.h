@@ -22,16 +22,11 @@ NP_HOST_DEVICE V coverage(V f, V inverse_feather) {
   return x * x * (V(3) - V(2) * x);
 }
 
+// d_F; the feather's gradient is -F / feather times that.
 template <typename V>
-struct CoverageGradient {
-  V f, feather;
-};
-
-template <typename V>
-NP_HOST_DEVICE CoverageGradient<V> coverage_backward(V grad, V f, V inverse_feather) {
+NP_HOST_DEVICE V coverage_backward(V grad, V f, V inverse_feather) {
   const V x = edge_position(f, inverse_feather);
-  const V d_f = V(-6) * x * (V(1) - x) * grad * inverse_feather;
-  return {d_f, V(0) - d_f * f * inverse_feather};
+  return V(-6) * x * (V(1) - x) * grad * inverse_feather;
 }
 
 // a at t = 0, b at t = 1; exactly a where a = b, so that a stroke opaque at both ends is opaque between.
@@ -47,100 +42,107 @@ struct Texture {
   int64_t height, width;
 };
 
-template <typename T>
+// Sampled bilinearly at one or more places: the four texels, and how far the place is from the first of them.
+template <typename V, typename T>
 struct Bilinear {
-  int64_t index[4];
-  T weight[4];
-  T value;
-  T d_column, d_row;  // derivative of the value, per texel
+  int64_t index[4][Lanes<V>::count];
+  V column, row;  // fractions in [0, 1]
+  V value;
+  V d_column, d_row;  // derivative of the value, per texel; 0 beyond the border
+
+  NP_HOST_DEVICE V weight(int corner) const {
+    return (corner % 2 ? column : V(1) - column) * (corner / 2 ? row : V(1) - row);
+  }
 };
 
-// Sampled at u along and v across the stroke. Coordinates are clamped before they become indices: a NaN reads texel 0.
-template <typename T>
-NP_HOST_DEVICE Bilinear<T> sample(const Texture<T>& texture, T u, T v) {
-  const auto axis = [](T x, int64_t size, int64_t& first, int64_t& second, T& fraction) {
-    const T last = T(size - 1);
-    const T inside = clamp(x, T(0), last);
-    first = static_cast<int64_t>(inside);
-    second = first + 1 < size ? first + 1 : first;
-    fraction = inside - T(first);
-    return x > T(0) && x < last;
-  };
-  int64_t left, right, top, bottom;
-  T a, b;
-  const bool column_moves = axis(u * T(texture.width) - T(0.5), texture.width, left, right, a);
-  const bool row_moves = axis((v + T(1)) * T(0.5) * T(texture.height) - T(0.5), texture.height, top, bottom, b);
-  Bilinear<T> out{{top * texture.width + left, top * texture.width + right, bottom * texture.width + left,
-                   bottom * texture.width + right},
-                  {(1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b},
-                  T(0),
-                  T(0),
-                  T(0)};
-  const T t00 = texture.texels[out.index[0]], t01 = texture.texels[out.index[1]];
-  const T t10 = texture.texels[out.index[2]], t11 = texture.texels[out.index[3]];
-  out.value = out.weight[0] * t00 + out.weight[1] * t01 + out.weight[2] * t10 + out.weight[3] * t11;
-  out.d_column = column_moves ? (1 - b) * (t01 - t00) + b * (t11 - t10) : T(0);
-  out.d_row = row_moves ? (1 - a) * (t10 - t00) + a * (t11 - t01) : T(0);
+// u along and v across the stroke. Coordinates are clamped before they become indices: a NaN reads texel 0.
+template <typename V, typename T>
+NP_HOST_DEVICE Bilinear<V, T> sample(const Texture<T>& texture, V u, V v) {
+  constexpr int count = Lanes<V>::count;
+  const V x = u * V(T(texture.width)) - V(T(0.5));
+  const V y = (v + V(1)) * V(T(0.5) * T(texture.height)) - V(T(0.5));
+  const V last_x(T(texture.width - 1)), last_y(T(texture.height - 1));
+  const V column = clamp(x, V(0), last_x), row = clamp(y, V(0), last_y);
+  T columns[count], rows[count], texels[4][count];
+  Lanes<V>::store(column, columns);
+  Lanes<V>::store(row, rows);
+  Bilinear<V, T> out;
+  for (int i = 0; i < count; ++i) {
+    const int64_t left = static_cast<int64_t>(columns[i]), top = static_cast<int64_t>(rows[i]);
+    const int64_t right = left + 1 < texture.width ? 1 : 0, bottom = top + 1 < texture.height ? texture.width : 0;
+    const int64_t first = top * texture.width + left;
+    const int64_t corner[4] = {first, first + right, first + bottom, first + bottom + right};
+    for (int k = 0; k < 4; ++k) {
+      out.index[k][i] = corner[k];
+      texels[k][i] = texture.texels[corner[k]];
+    }
+    columns[i] = T(left);
+    rows[i] = T(top);
+  }
+  out.column = column - Lanes<V>::load(columns);
+  out.row = row - Lanes<V>::load(rows);
+  const V t00 = Lanes<V>::load(texels[0]), t01 = Lanes<V>::load(texels[1]);
+  const V t10 = Lanes<V>::load(texels[2]), t11 = Lanes<V>::load(texels[3]);
+  out.value = out.weight(0) * t00 + out.weight(1) * t01 + out.weight(2) * t10 + out.weight(3) * t11;
+  out.d_column = select((x > V(0)) & (x < last_x), (V(1) - out.row) * (t01 - t00) + out.row * (t11 - t10), V(0));
+  out.d_row = select((y > V(0)) & (y < last_y), (V(1) - out.column) * (t10 - t00) + out.column * (t11 - t01), V(0));
   return out;
 }
 
 // Where pixel p lies on the brush, and how that moves with t and with the stroke at fixed t.
-template <typename T>
+template <typename V>
 struct BrushPosition {
-  T u, v;
-  T u_t, v_t;                // total derivatives in t
-  Vec2<T> u_point, v_point;  // per q
-  Vec2<T> v_velocity;        // per q'
-  T u_radius, v_radius;      // per r(t)
+  V u, v;
+  V u_t, v_t;                // total derivatives in t
+  Vec2<V> u_point, v_point;  // per q
+  Vec2<V> v_velocity;        // per q'
+  V u_radius, v_radius;      // per r(t)
 };
 
 // u = t and v = the signed distance from the spine over the radius, positive to the right of the way it runs (y is
 // down); a dab has no direction and takes the axes.
-template <int D, typename T>
-NP_HOST_DEVICE BrushPosition<T> brush_position(const Frame<T>& frame, T t, T radius) {
-  const T rho = maximum(radius, T(kMinTextureRadius));
-  const bool stretched = radius > T(kMinTextureRadius);
-  const Vec2<T> w = frame.w;
-  BrushPosition<T> out{};
+template <int D, typename V>
+NP_HOST_DEVICE BrushPosition<V> brush_position(const Frame<V>& frame, V t, V radius) {
+  const V inverse_rho = V(1) / maximum(radius, V(kMinTextureRadius));
+  const V stretched = select(radius > V(kMinTextureRadius), inverse_rho, V(0));  // -d(log v) / dr
+  const Vec2<V> w = frame.w;
+  BrushPosition<V> out{};
   if constexpr (D == 1) {
-    out.u = T(0.5) - w.x / (2 * rho);
-    out.v = -w.y / rho;
-    out.u_point = {T(-0.5) / rho, T(0)};
-    out.v_point = {T(0), T(-1) / rho};
-    out.u_radius = stretched ? w.x / (2 * rho * rho) : T(0);
+    const V half = V(0.5f) * inverse_rho;
+    out.u = V(0.5f) - w.x * half;
+    out.v = V(0) - w.y * inverse_rho;
+    out.u_point = {V(0) - half, V(0)};
+    out.v_point = {V(0), V(0) - inverse_rho};
+    out.u_radius = w.x * half * stretched;
   } else {
     out.u = t;
-    out.u_t = 1;
-    const T speed = square_root(frame.speed_squared);
-    if (speed > T(0)) {
-      const Vec2<T> normal{-frame.velocity.y / speed, frame.velocity.x / speed};
-      const Vec2<T> tangent{frame.velocity.x / speed, frame.velocity.y / speed};
-      const T offset = dot(w, normal), along = dot(w, tangent);
-      out.v = -offset / rho;
-      out.v_point = {-normal.x / rho, -normal.y / rho};
-      // d(w . normal) / dq' turns the normal: -(w . tangent) normal / |q'|.
-      out.v_velocity = {along * normal.x / (speed * rho), along * normal.y / (speed * rho)};
-      out.v_t = dot(out.v_velocity, frame.acceleration);
-    } else {
-      out.v = -w.y / rho;
-      out.v_point = {T(0), T(-1) / rho};
-    }
+    out.u_t = V(1);
+    // Where q' = 0 the tangent is the x axis.
+    const V speed = square_root(frame.speed_squared);
+    const auto moving = speed > V(0);
+    const V inverse_speed = V(1) / select(moving, speed, V(1));
+    const Vec2<V> tangent{select(moving, frame.velocity.x * inverse_speed, V(1)), frame.velocity.y * inverse_speed};
+    const Vec2<V> across{tangent.y * inverse_rho, V(0) - tangent.x * inverse_rho};  // -normal / rho
+    out.v = dot(w, across);
+    out.v_point = across;
+    // d(w . normal) / dq' turns the normal: -(w . tangent) normal / |q'|.
+    const V turn = select(moving, dot(w, tangent) * inverse_speed, V(0));
+    out.v_velocity = {V(0) - turn * across.x, V(0) - turn * across.y};
+    out.v_t = dot(out.v_velocity, frame.acceleration);
   }
-  out.v_radius = stretched ? -out.v / rho : T(0);
-  out.v_t += out.v_radius * frame.radius_increase;
+  out.v_radius = V(0) - out.v * stretched;
+  out.v_t = out.v_t + out.v_radius * frame.radius_increase;
   return out;
 }
 
 // Gradient of u and v at fixed t; what they owe to t is u_t and v_t.
-template <typename T>
-NP_HOST_DEVICE void brush_position_backward(const BrushPosition<T>& where, T t, T d_u, T d_v, SpineGradient<T>& sum) {
+template <typename V>
+NP_HOST_DEVICE void brush_position_backward(const BrushPosition<V>& where, V d_u, V d_v, FrameGradient<V>& sum) {
   sum.position.x += d_u * where.u_point.x + d_v * where.v_point.x;
   sum.position.y += d_u * where.u_point.y + d_v * where.v_point.y;
   sum.velocity.x += d_v * where.v_velocity.x;
   sum.velocity.y += d_v * where.v_velocity.y;
-  const T d_radius = d_u * where.u_radius + d_v * where.v_radius;
-  sum.radius[0] += (T(1) - t) * d_radius;
-  sum.radius[1] += t * d_radius;
+  sum.radius += d_u * where.u_radius + d_v * where.v_radius;
 }
 
 NP_MATH_END

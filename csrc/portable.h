@@ -64,6 +64,7 @@ template <typename V>
 struct Lanes {
   static constexpr int count = 1;
   static NP_HOST_DEVICE V from(int first) { return V(first); }  // first, first + 1, ...
+  static NP_HOST_DEVICE V load(const V* from) { return *from; }
   static NP_HOST_DEVICE void store(V value, V* to) { *to = value; }
 };
 

@@ -185,6 +185,7 @@ struct Lanes<Pack<T, W>> {
     static constexpr Lanes lanes;
     return Pack<T, W>::load(lanes.index) + Pack<T, W>(first);
   }
+  static NP_HOST_DEVICE Pack<T, W> load(const T* from) { return Pack<T, W>::load(from); }
   static NP_HOST_DEVICE void store(Pack<T, W> value, T* to) { value.store(to); }
 };
 

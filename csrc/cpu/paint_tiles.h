@@ -41,17 +41,21 @@ class TilePainter {
 
  private:
   // What is kept of a block's pixels, side by side, so that one stroke's work on a block stays on few pages of memory.
-  T* transmittance(int block) { return state_ + block * (scene_.channels + 2) * kBlockPixels; }
+  T* transmittance(int block) { return state_ + block * stride(); }
   T* below(int block) { return transmittance(block) + kBlockPixels; }
 
   void start(const Tile& tile) {
-    std::fill_n(state_, 64 * (scene_.channels + 2) * kBlockPixels, T(0));
-    std::fill_n(evaluated_, kTilePixels, 0);
     finished_ = 0;
     for (int block = 0; block < 64; ++block) {
+      std::fill_n(transmittance(block), 2 * kBlockPixels, T(1));
+      std::fill_n(transmittance(block) + 2 * kBlockPixels, scene_.channels * kBlockPixels, T(0));
+    }
+    std::fill_n(evaluated_, kTilePixels, 0);
+    if (tile.is_whole()) return;
+    for (int block = 0; block < 64; ++block) {
+      if (!tile.contains(block, 0)) finished_ |= uint64_t(1) << block;
       for (int i = 0; i < kBlockPixels; ++i)
-        transmittance(block)[i] = below(block)[i] = tile.contains(scene_, block * kBlockPixels + i) ? T(1) : T(0);
-      if (!tile.contains(scene_, block * kBlockPixels)) finished_ |= uint64_t(1) << block;
+        if (!tile.contains(block, i)) transmittance(block)[i] = below(block)[i] = T(0);
     }
   }
 
@@ -102,33 +106,36 @@ class TilePainter {
     return all(after);
   }
 
-  int64_t plane() const { return scene_.height * scene_.width; }
+  int64_t stride() const { return (scene_.channels + 2) * kBlockPixels; }
+
+  // Where the tile begins in a plane of the canvas's size, `index` planes on.
+  int64_t corner(const Tile& tile, int64_t index) const {
+    return (index * scene_.height + tile.y) * scene_.width + tile.x;
+  }
 
   void write_checkpoint(const Tile& tile, int64_t index) {
-    T* checkpoint = saved_.checkpoints + (tile.batch * (saved_.segments - 1) + index) * plane();
-    tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
-      const T* above = transmittance(pixel / kBlockPixels) + pixel % kBlockPixels;
-      for (int i = 0; i < count; ++i)
-        checkpoint[row * scene_.width + column + i] = is_closed(above[i], scene_.closing) ? T(0) : above[i];
-    });
+    for (int block = 0; block < 64; ++block)
+      for (int i = 0; i < kBlockPixels; ++i) {
+        const T above = transmittance(block)[i];
+        plane_[block * kBlockPixels + i] = is_closed(above, scene_.closing) ? T(0) : above;
+      }
+    T* checkpoint = saved_.checkpoints + corner(tile, tile.batch * (saved_.segments - 1) + index);
+    tile.write(plane_, kBlockPixels, checkpoint, scene_.width);
   }
 
   void write(const Tile& tile, int32_t listed) {
-    tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
-      const int64_t at = row * scene_.width + column;
-      const T* transmittance = this->transmittance(pixel / kBlockPixels) + pixel % kBlockPixels;
-      for (int64_t c = 0; c < scene_.channels; ++c) {
-        const T* background = &scene_.background(tile.batch, c, row, column);
-        const int64_t step = scene_.background.strides[3];
-        T* image = image_ + (tile.batch * scene_.channels + c) * plane() + at;
-        const T* painted = transmittance + (c + 2) * kBlockPixels;
-        for (int i = 0; i < count; ++i) image[i] = painted[i] + transmittance[i] * background[i * step];
+    for (int64_t c = 0; c < scene_.channels; ++c) {
+      tile.read(scene_.background, plane_, kBlockPixels, c);
+      for (int pixel = 0; pixel < kTilePixels; pixel += kLanes<T>) {
+        const T* above = transmittance(pixel / kBlockPixels) + pixel % kBlockPixels;
+        (V::load(above + (c + 2) * kBlockPixels) + V::load(above) * V::load(plane_ + pixel)).store(plane_ + pixel);
       }
-      if (!saving_) return;
-      std::copy_n(transmittance, count, saved_.transmittance + tile.batch * plane() + at);
-      for (int i = 0; i < count; ++i)
-        saved_.evaluated[tile.batch * plane() + at + i] = evaluated_[pixel + i] != 0 ? evaluated_[pixel + i] : listed;
-    });
+      tile.write(plane_, kBlockPixels, image_ + corner(tile, tile.batch * scene_.channels + c), scene_.width);
+    }
+    if (!saving_) return;
+    tile.write(state_, stride(), saved_.transmittance + corner(tile, tile.batch), scene_.width);
+    for (int32_t& evaluated : evaluated_) evaluated = evaluated != 0 ? evaluated : listed;
+    tile.write(evaluated_, kBlockPixels, saved_.evaluated + corner(tile, tile.batch), scene_.width);
   }
 
   const Scene<T>& scene_;
@@ -143,6 +150,7 @@ class TilePainter {
   // Of each block: transmittance, which stays as it is once the pixel is closed; transmittance of the strokes below the
   // one that closed it; what is painted, channel by channel.
   alignas(64) T state_[(kMaxChannels + 2) * kTilePixels];
+  alignas(64) T plane_[kTilePixels];
   int32_t evaluated_[kTilePixels];  // strokes until the pixel was finished; 0 before
 };
 

@@ -38,6 +38,8 @@ struct View {
   explicit View(const torch::stable::Tensor& tensor) : data(static_cast<const T*>(tensor.const_data_ptr())) {
     for (int i = 0; i < R; ++i) strides[i] = tensor.stride(i);
   }
+  int64_t row_step() const { return strides[R - 2]; }
+  int64_t column_step() const { return strides[R - 1]; }
   template <typename... Index>
   const T& operator()(Index... index) const {
     const int64_t at[R] = {int64_t(index)...};

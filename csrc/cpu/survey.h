@@ -191,7 +191,9 @@ NP_HOST_DEVICE auto touch(const Scene<T>& scene, const TileStroke<T, D>& stroke,
     at = nearest(stroke.search, p, stroke.half_feather, chords);
   const V covered = coverage(at.f, V(stroke.inverse_feather));
   if (!any(covered > V(0))) return Touch<V>{at.t, at.f, V(0), false};
-  return Touch<V>{at.t, at.f, opacity_at(scene, stroke.opacity, at.t) * covered * texture_at(stroke, p, at.t), true};
+  V alpha = opacity_at(scene, stroke.opacity, at.t) * covered;
+  if (stroke.texture != nullptr) alpha = alpha * texture_at(stroke, p, at.t, at.f);
+  return Touch<V>{at.t, at.f, alpha, true};
 }
 
 NP_MATH_END

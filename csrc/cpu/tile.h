@@ -6,33 +6,75 @@
 
 NP_MATH_BEGIN
 
-// Where a tile lies. Pixels are kept block after block and row after row in each, so that a pack is one load; blocks
-// are kept quarter after quarter of the tile.
+// Where a tile lies. Its pixels are kept block after block and row after row in each, so that a pack is one load;
+// blocks are kept quarter after quarter of the tile.
 struct Tile {
   int64_t batch, x, y;  // pixels of the tile's corner
+  int width, height;    // of the part on the canvas
 
   template <typename T>
   Tile(const Scene<T>& scene, int64_t index)
       : batch(index / (scene.tile_rows() * scene.tile_columns())),
         x(index % scene.tile_columns() * kTile),
-        y(index / scene.tile_columns() % scene.tile_rows() * kTile) {}
+        y(index / scene.tile_columns() % scene.tile_rows() * kTile),
+        width(int(std::min<int64_t>(kTile, scene.width - x))),
+        height(int(std::min<int64_t>(kTile, scene.height - y))) {}
 
   static int block_x(int block) { return block / 16 % 2 * kQuarter + block % 4 * kBlock; }
   static int block_y(int block) { return block / 32 * kQuarter + block / 4 % 4 * kBlock; }
-  int64_t column(int pixel) const { return x + block_x(pixel / kBlockPixels) + pixel % kBlock; }
-  int64_t row(int pixel) const { return y + block_y(pixel / kBlockPixels) + pixel % kBlockPixels / kBlock; }
 
-  template <typename T>
-  bool contains(const Scene<T>& scene, int pixel) const {
-    return column(pixel) < scene.width && row(pixel) < scene.height;
+  bool is_whole() const { return width == kTile && height == kTile; }
+  bool contains(int block, int pixel) const {
+    return block_x(block) + pixel % kBlock < width && block_y(block) + pixel / kBlock < height;
   }
 
-  // Calls visit(pixel, row, column, count) for every row of a block that is on the canvas: `count` pixels side by side.
-  template <typename T, typename F>
-  void for_each_run(const Scene<T>& scene, F&& visit) const {
-    for (int pixel = 0; pixel < kTilePixels; pixel += kBlock)
-      if (contains(scene, pixel))
-        visit(pixel, row(pixel), column(pixel), int(std::min<int64_t>(kBlock, scene.width - column(pixel))));
+  // Copies the tile's part of the plane at `index` of this canvas into blocks `stride` apart. What is off the canvas is
+  // left alone.
+  template <typename T, int R, typename... Index>
+  void read(const View<T, R>& view, T* blocks, int64_t stride, Index... index) const {
+    const T* from = &view(batch, index..., y, x);
+    const int64_t row_step = view.row_step(), column_step = view.column_step();
+    if (column_step == 1)
+      for_each_run([=](int block, int row, int column, auto count) {
+        std::memcpy(blocks + block * stride + row % kBlock * kBlock, from + row * row_step + column, count * sizeof(T));
+      });
+    else
+      for_each_run([=](int block, int row, int column, auto count) {
+        T* to = blocks + block * stride + row % kBlock * kBlock;
+        for (int i = 0; i < count; ++i) to[i] = from[row * row_step + (column + i) * column_step];
+      });
+  }
+
+  // The way back, to a plane whose columns are side by side.
+  template <typename T>
+  void write(const T* blocks, int64_t stride, T* to, int64_t row_step) const {
+    for_each_run([=](int block, int row, int column, auto count) {
+      std::memcpy(to + row * row_step + column, blocks + block * stride + row % kBlock * kBlock, count * sizeof(T));
+    });
+  }
+
+ private:
+  // Calls visit(block, row, column, count) for every row of a block that is on the canvas: `count` pixels side by side.
+  // Row after row of the tile: rows of a canvas tend to be a power of two apart, where a cache holds only a few.
+  template <typename F>
+  NP_HOST_DEVICE void for_each_run(F&& visit) const {
+    constexpr std::integral_constant<int, kBlock> whole;
+    for (int row = 0; row < height; ++row) {
+      const int first = row / kQuarter * 32 + row / kBlock % 4 * 4;
+      if (width == kTile) {
+        // Unrolled, so that the lines of several rows are on their way at a time.
+#pragma GCC unroll 8
+        for (int i = 0; i < kBlocksPerSide; ++i) visit(first + i / 4 * 16 + i % 4, row, i * kBlock, whole);
+        continue;
+      }
+      for (int column = 0; column < width; column += kBlock) {
+        const int block = first + column / kQuarter * 16 + column / kBlock % 4;
+        if (column + kBlock <= width)
+          visit(block, row, column, whole);
+        else
+          visit(block, row, column, width - column);
+      }
+    }
   }
 };
 
@@ -123,21 +165,26 @@ NP_HOST_DEVICE V color_at(const Scene<T>& scene, const T (&color)[2][kMaxChannel
   return scene.color_ends == 1 ? start : ramp(start, V(color[1][channel]), t);
 }
 
-template <typename T, int D>
-Bilinear<T> sample_stroke(const TileStroke<T, D>& stroke, Vec2<T> p, T t, BrushPosition<T>& where) {
+template <typename V, typename T, int D>
+NP_HOST_DEVICE Frame<V> frame_of(const Spine<T, D>& spine, Vec2<V> p, V t, V f) {
+  const V radius = V(spine.radius) + t * V(spine.radius_increase);
+  return frame_at(spine, p, t, maximum(f + radius, V(T(kDistanceEpsilon))));
+}
+
+// The texture under a stroke that has one.
+template <typename V, typename T, int D>
+NP_HOST_DEVICE Bilinear<V, T> sample_stroke(const TileStroke<T, D>& stroke, const Frame<V>& frame, V t,
+                                            BrushPosition<V>& where) {
   const Spine<T, D>& spine = stroke.search.spine;
-  where = brush_position<D>(frame_at(spine, p, t), t, spine.radius + t * spine.radius_increase);
+  where = brush_position<D>(frame, t, V(spine.radius) + t * V(spine.radius_increase));
   return sample(*stroke.texture, where.u, where.v);
 }
 
-// The texture's factor in alpha; 1 where the stroke has none.
+// The texture's factor in alpha, of a stroke that has one.
 template <typename V, typename T, int D>
-V texture_at(const TileStroke<T, D>& stroke, Vec2<V> p, V t) {
-  if (stroke.texture == nullptr) return V(1);
-  BrushPosition<T> where;
-  T value[kLanes<T>];
-  for (int i = 0; i < kLanes<T>; ++i) value[i] = sample_stroke(stroke, Vec2<T>{p.x[i], p.y[i]}, t[i], where).value;
-  return V::load(value);
+V texture_at(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V f) {
+  BrushPosition<V> where;
+  return sample_stroke(stroke, frame_of(stroke.search.spine, p, t, f), t, where).value;
 }
 
 NP_MATH_END

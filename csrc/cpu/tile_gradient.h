@@ -16,14 +16,15 @@ struct Incoming {
   int64_t segments;
 };
 
-// Gradients of one stroke, in one tile (V a pack of pixels) or in all (V a number).
-template <typename V, int D>
-struct StrokeGradient {
-  Vec2<V> points[D];
-  V radius[2];
-  V feather;
-  V opacity[2];
-  V color[2][kMaxChannels];
+// Gradient of ramp(a, b, t) as sums over pixels: of the whole, and of t times it, which is b's share.
+template <typename V>
+struct RampGradient {
+  V whole, end;
+
+  NP_HOST_DEVICE void add(V grad, V t, bool two_ended) {
+    whole += grad;
+    if (two_ended) end += t * grad;
+  }
 };
 
 // Places of a stroke's gradients in a flat row of numbers.
@@ -79,31 +80,30 @@ class TileGradient {
 
  private:
   void load(const Tile& tile) {
+    std::fill_n(state_, 64 * stride(), T(0));
     std::fill_n(evaluated_, kTilePixels, 0);
+    tile.read(incoming_.evaluated, evaluated_, kBlockPixels);
+    tile.read(incoming_.transmittance, above(0), stride());
     for (int64_t c = 0; c < scene_.channels; ++c) {
-      std::fill_n(grad_[c], kTilePixels, T(0));
-      std::fill_n(below_[c], kTilePixels, T(0));
+      tile.read(incoming_.grad, grad(0, c), stride(), c);
+      tile.read(scene_.background, below(0, c), stride(), c);
+      for (int block = 0; block < 64; ++block)
+        for (int i = 0; i < kBlockPixels; ++i) plane_[block * kBlockPixels + i] = above(block)[i] * grad(block, c)[i];
+      tile.write(plane_, kBlockPixels, d_background_ + corner(tile, c), scene_.width);
     }
-    const int64_t plane = scene_.height * scene_.width, step = incoming_.grad.strides[3];
-    const int64_t background_step = scene_.background.strides[3];
-    tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
-      T transmittance[kBlock];
-      for (int i = 0; i < count; ++i) {
-        evaluated_[pixel + i] = incoming_.evaluated(tile.batch, row, column + i);
-        transmittance[i] = incoming_.transmittance(tile.batch, row, column + i);
-      }
-      for (int64_t c = 0; c < scene_.channels; ++c) {
-        const T* grad = &incoming_.grad(tile.batch, c, row, column);
-        const T* background = &scene_.background(tile.batch, c, row, column);
-        T* d_background = d_background_ + (tile.batch * scene_.channels + c) * plane + row * scene_.width + column;
-        for (int i = 0; i < count; ++i) {
-          grad_[c][pixel + i] = grad[i * step];
-          below_[c][pixel + i] = background[i * background_step];
-          d_background[i] = transmittance[i] * grad[i * step];
-        }
-      }
-    });
   }
+
+  // Where the tile begins in a channel of d_background_.
+  int64_t corner(const Tile& tile, int64_t channel) const {
+    return ((tile.batch * scene_.channels + channel) * scene_.height + tile.y) * scene_.width + tile.x;
+  }
+
+  // What is kept of a block's pixels, side by side: transmittance of the strokes above, 0 once the pixel is closed;
+  // then, channel by channel, the incoming gradient and the colour below the stroke at hand.
+  int64_t stride() const { return (2 * scene_.channels + 1) * kBlockPixels; }
+  T* above(int block) { return state_ + block * stride(); }
+  T* grad(int block, int64_t channel) { return above(block) + (2 * channel + 1) * kBlockPixels; }
+  T* below(int block, int64_t channel) { return grad(block, channel) + kBlockPixels; }
 
   // Chunks of the segment from the last to the first, each from the transmittance above it: the first chunk's was
   // saved, the others' are replayed.
@@ -113,36 +113,36 @@ class TileGradient {
     load_checkpoint(tile, s);
     above_chunk_.resize(chunks * kTilePixels);
     for (int64_t c = 0; c < chunks; ++c) {
-      std::copy_n(above_, kTilePixels, above_chunk_.data() + c * kTilePixels);
+      for (int block = 0; block < 64; ++block)
+        std::copy_n(above(block), kBlockPixels, &above_chunk_[c * kTilePixels + block * kBlockPixels]);
       if (c + 1 < chunks) evaluate(tile, begin + c * kChunk, begin + (c + 1) * kChunk);
     }
     for (int64_t c = chunks - 1; c >= 0; --c) {
-      std::copy_n(above_chunk_.data() + c * kTilePixels, kTilePixels, above_);
+      for (int block = 0; block < 64; ++block)
+        std::copy_n(&above_chunk_[c * kTilePixels + block * kBlockPixels], kBlockPixels, above(block));
       evaluate(tile, begin + c * kChunk, std::min(begin + (c + 1) * kChunk, end));
       for (auto it = chunk_.rbegin(); it != chunk_.rend(); ++it) composite(tile, *it);
     }
   }
 
   void load_checkpoint(const Tile& tile, int64_t s) {
-    std::fill_n(above_, kTilePixels, T(0));
-    tile.for_each_run(scene_, [&](int pixel, int64_t row, int64_t column, int count) {
-      for (int i = 0; i < count; ++i)
-        above_[pixel + i] = s == 0 ? T(1) : incoming_.checkpoints(tile.batch, s - 1, row, column + i);
-    });
+    for (int block = 0; block < 64; ++block) std::fill_n(above(block), kBlockPixels, T(s == 0 ? 1 : 0));
+    if (s == 0) return;
+    tile.read(incoming_.checkpoints, above(0), stride(), s - 1);
   }
 
   // First sweep: strokes [begin, end) of the list, from the top, into chunk_ and entries_.
   void evaluate(const Tile& tile, int64_t begin, int64_t end) {
     chunk_.clear();
-    entries_.clear();
+    entries_end_ = 0;
     for (int64_t k = begin; k < end; ++k) {
       Evaluated& evaluated = chunk_.emplace_back();
       evaluated.stroke.load(scene_, tile, last_[-k]);
       evaluated.index = last_[-k];
-      evaluated.first_entry = int64_t(entries_.size());
+      evaluated.first_entry = entries_end_;
       survey_.run(evaluated.stroke);
       for_each_block(survey_.reached, [&](int block) { evaluate_block(evaluated.stroke, block, k); });
-      evaluated.end_entry = int64_t(entries_.size());
+      evaluated.end_entry = entries_end_;
       if (evaluated.end_entry == evaluated.first_entry) chunk_.pop_back();
     }
   }
@@ -150,12 +150,12 @@ class TileGradient {
   void evaluate_block(const TileStroke<T, D>& stroke, int block, int64_t k) {
     if (deepest_[block] <= k) return;
     const uint32_t chords = survey_.smooth >> block & 1 ? 0 : candidate_chords(stroke, block);
-    Entry& entry = entries_.emplace_back();
+    Entry& entry = entries_[entries_end_];
     entry.block = block;
     bool touched = false;
     for (int first = 0; first < kBlockPixels; first += kLanes<T>)
       touched = evaluate_pack(stroke, entry, first, chords, k) || touched;
-    if (!touched) entries_.pop_back();
+    if (touched) ++entries_end_;
   }
 
   NP_HOST_DEVICE bool evaluate_pack(const TileStroke<T, D>& stroke, Entry& entry, int first, uint32_t chords,
@@ -163,8 +163,9 @@ class TileGradient {
     const int pixel = entry.block * kBlockPixels + first;
     const Touch<V> touched = touch(scene_, stroke, survey_, entry.block, first, chords);
     V alpha = touched.alpha;
-    V above = V::load(above_ + pixel);
-    if (k >= shallowest_[pixel / kBlockPixels]) {
+    T* const kept = above(entry.block) + first;
+    V above = V::load(kept);
+    if (k >= shallowest_[entry.block]) {
       // The forward pass was done with some of these pixels before it came to this stroke.
       T counts[kLanes<T>];
       for (int i = 0; i < kLanes<T>; ++i) counts[i] = k < evaluated_[pixel + i] ? T(1) : T(0);
@@ -173,7 +174,7 @@ class TileGradient {
       above = select(counted, above, V(0));
     }
     const V after = attenuate(above, alpha);
-    select(is_closed(after, scene_.closing), V(0), after).store(above_ + pixel);
+    select(is_closed(after, scene_.closing), V(0), after).store(kept);
     touched.t.store(entry.t + first);
     touched.f.store(entry.f + first);
     alpha.store(entry.alpha + first);
@@ -181,111 +182,114 @@ class TileGradient {
     return touched.any;
   }
 
+  // Sums over the pixels of one stroke in this tile; `feather` without its factor -1 / feather.
+  struct Sums {
+    SpineGradient<V, D> spine{};
+    V feather{};
+    RampGradient<V> opacity{};
+  };
+
   // Second sweep: one stroke, and the colour below moves up to include it.
   void composite(const Tile& tile, const Evaluated& evaluated) {
-    StrokeGradient<V, D> gradient{};
+    Sums sums;
+    for (int64_t c = 0; c < scene_.channels; ++c) d_color_[c] = {V(0), V(0)};
     for (int64_t i = evaluated.first_entry; i < evaluated.end_entry; ++i)
       for (int first = 0; first < kBlockPixels; first += kLanes<T>)
-        composite_pack(evaluated.stroke, entries_[i], first, gradient);
-    write_partial(tile, evaluated.index, gradient);
+        composite_pack(evaluated.stroke, entries_[i], first, sums);
+    write_partial(tile, evaluated, sums);
   }
 
-  NP_HOST_DEVICE void composite_pack(const TileStroke<T, D>& stroke, const Entry& entry, int first,
-                                     StrokeGradient<V, D>& sum) {
-    const int pixel = entry.block * kBlockPixels + first;
+  NP_HOST_DEVICE void composite_pack(const TileStroke<T, D>& stroke, const Entry& entry, int first, Sums& sums) {
     const V t = V::load(entry.t + first), f = V::load(entry.f + first);
     const V alpha = V::load(entry.alpha + first), above = V::load(entry.above + first);
-    V d_alpha(0), d_t(0);
+    const V shown = above * alpha;
+    V towards(0), d_t(0);  // how much more of this stroke would do: d_alpha over the transmittance above
     for (int64_t c = 0; c < scene_.channels; ++c) {
-      T* below = below_[c] + pixel;
+      T* const below = this->below(entry.block, c) + first;
       const V color = color_at(scene_, stroke.color, c, t), under = V::load(below);
-      const V weight = above * V::load(grad_[c] + pixel);
-      d_alpha += over_d_alpha(weight, under, color);
-      add_ramp(weight * alpha, t, scene_.color_ends, stroke.color[0][c], stroke.color[1][c], sum.color[0][c],
-               sum.color[1][c], d_t);
+      const V grad = V::load(this->grad(entry.block, c) + first);
+      towards += over_d_alpha(grad, under, color);
+      d_color_[c].add(grad * shown, t, scene_.color_ends == 2);
+      if (scene_.color_ends == 2) d_t += V(stroke.color[1][c] - stroke.color[0][c]) * (grad * shown);
       over(under, color, alpha).store(below);
     }
-    shape_backward(stroke, centers<T>(entry.block, first), t, f, d_alpha, d_t, sum);
-  }
-
-  // Gradient of ramp(): both ends, and t where there are two.
-  static NP_HOST_DEVICE void add_ramp(V grad, V t, int ends, T start, T end, V& d_start, V& d_end, V& d_t) {
-    if (ends == 1) {
-      d_start += grad;
-      return;
-    }
-    const V at_end = t * grad;
-    d_start += grad - at_end;
-    d_end += at_end;
-    d_t += V(end - start) * grad;
+    shape_backward(stroke, centers<T>(entry.block, first), t, f, above * towards, d_t, sums);
   }
 
   // From alpha and what hangs on t* down to opacity, feather, texture, radius and control points.
   NP_HOST_DEVICE void shape_backward(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V f, V d_alpha, V d_t,
-                                     StrokeGradient<V, D>& sum) {
+                                     Sums& sums) {
     const V inverse_feather(stroke.inverse_feather);
-    const V covered = coverage(f, inverse_feather);
     const V opacity = opacity_at(scene_, stroke.opacity, t);
-    SpineGradient<V> spine{};
-    V texture(1);
-    if (stroke.texture != nullptr) texture = texture_backward(stroke, p, t, d_alpha * opacity * covered, d_t, spine);
-    add_ramp(d_alpha * covered * texture, t, scene_.opacity_ends, stroke.opacity[0], stroke.opacity[1], sum.opacity[0],
-             sum.opacity[1], d_t);
-    const auto d_coverage = coverage_backward(d_alpha * opacity * texture, f, inverse_feather);
-    sum.feather += d_coverage.feather;
+    const Frame<V> frame = frame_of(stroke.search.spine, p, t, f);
+    V covered = coverage(f, inverse_feather), texture(1);
+    FrameGradient<V> d_frame = {{V(0), V(0)}, {V(0), V(0)}, V(0), V(0)};
+    if (stroke.texture != nullptr) {
+      const TextureGradient through = texture_backward(stroke, frame, t, d_alpha * opacity * covered);
+      texture = through.factor;
+      d_t += through.t;
+      d_frame = through.frame;
+    }
+    const V d_opacity = d_alpha * covered * texture;
+    sums.opacity.add(d_opacity, t, scene_.opacity_ends == 2);
+    if (scene_.opacity_ends == 2) d_t += V(stroke.opacity[1] - stroke.opacity[0]) * d_opacity;
+    const V d_f = coverage_backward(d_alpha * opacity * texture, f, inverse_feather);
     // Inside a stroke nothing but what varies along it feels its shape.
-    if (!stroke.varies && !any((d_coverage.f < V(0)) | (d_coverage.f > V(0)))) return;
-    const Frame<V> frame = frame_at(stroke.search.spine, p, t);
-    distance_backward(frame, t, d_coverage.f, spine);
-    if (stroke.varies && D > 1) parameter_backward(frame, t, d_t, spine);
-    add_to_points<D>(spine, t, sum.points);
-    for (int e = 0; e < 2; ++e) sum.radius[e] += spine.radius[e];
+    if (!stroke.varies && !any((d_f < V(0)) | (d_f > V(0)))) return;
+    sums.feather += d_f * f;
+    distance_backward(frame, d_f, d_frame);
+    if (stroke.varies && D > 1) parameter_backward(frame, t, d_t, d_frame);
+    add_to_spine(d_frame, t, sums.spine);
   }
 
-  // Texels and brush position, pixel by pixel: neighbours may share a texel. Returns the texture's factor in alpha.
-  V texture_backward(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V grad, V& d_t, SpineGradient<V>& sum) {
-    // As numbers, lane by lane: factor, d_t, and the gradients of q, q' and both radii.
-    T factor[kLanes<T>], values[7][kLanes<T>] = {};
-    for (int i = 0; i < kLanes<T>; ++i) {
-      BrushPosition<T> where;
-      const Bilinear<T> texel = sample_stroke(stroke, Vec2<T>{p.x[i], p.y[i]}, t[i], where);
-      factor[i] = texel.value;
-      if (grad[i] == T(0)) continue;
-      for (int k = 0; d_texture_ != nullptr && k < 4; ++k)
-        d_texture_[stroke.texture_index * stroke.texture->height * stroke.texture->width + texel.index[k]] +=
-            texel.weight[k] * grad[i];
-      const T d_u = grad[i] * texel.d_column * T(stroke.texture->width);
-      const T d_v = grad[i] * texel.d_row * T(stroke.texture->height) / 2;
-      SpineGradient<T> lane{};
-      brush_position_backward(where, t[i], d_u, d_v, lane);
-      const T row[7] = {d_u * where.u_t + d_v * where.v_t,
-                        lane.position.x,
-                        lane.position.y,
-                        lane.velocity.x,
-                        lane.velocity.y,
-                        lane.radius[0],
-                        lane.radius[1]};
-      for (int k = 0; k < 7; ++k) values[k][i] = row[k];
+  // Returned, not added to: what has an address is kept in memory, where most strokes have no texture.
+  struct TextureGradient {
+    V factor, t;  // in alpha; of t*
+    FrameGradient<V> frame;
+  };
+
+  // `grad` of the texture's factor: texels and brush position.
+  TextureGradient texture_backward(const TileStroke<T, D>& stroke, const Frame<V>& frame, V t, V grad) {
+    BrushPosition<V> where;
+    const Bilinear<V, T> texel = sample_stroke(stroke, frame, t, where);
+    const V d_u = grad * texel.d_column * V(T(stroke.texture->width));
+    const V d_v = grad * texel.d_row * V(T(0.5) * T(stroke.texture->height));
+    TextureGradient out{texel.value, d_u * where.u_t + d_v * where.v_t, {}};
+    brush_position_backward(where, d_u, d_v, out.frame);
+    if (d_texture_ != nullptr) {
+      // Pixel by pixel: neighbours may share a texel.
+      T* const d_texels = d_texture_ + stroke.texture_index * stroke.texture->height * stroke.texture->width;
+      for (int k = 0; k < 4; ++k) {
+        const V share = texel.weight(k) * grad;
+        for (int i = 0; i < kLanes<T>; ++i) d_texels[texel.index[k][i]] += share[i];
+      }
     }
-    V* const into[7] = {&d_t,           &sum.position.x, &sum.position.y, &sum.velocity.x, &sum.velocity.y,
-                        &sum.radius[0], &sum.radius[1]};
-    for (int k = 0; k < 7; ++k) *into[k] += V::load(values[k]);
-    return V::load(factor);
+    return out;
   }
 
-  void write_partial(const Tile& tile, int64_t n, const StrokeGradient<V, D>& gradient) {
-    const TileRange& range = bins_.ranges[tile.batch * scene_.strokes + n];
+  void write_partial(const Tile& tile, const Evaluated& evaluated, const Sums& sums) {
+    const TileRange& range = bins_.ranges[tile.batch * scene_.strokes + evaluated.index];
     T* partial = partials_ + range.slot(tile.x / kTile, tile.y / kTile) * layout_.size();
-    for (int i = 0; i < D; ++i) {
-      partial[2 * i] = gradient.points[i].x.sum();
-      partial[2 * i + 1] = gradient.points[i].y.sum();
-    }
-    for (int e = 0; e < 2; ++e) partial[layout_.radius + e] = gradient.radius[e].sum();
-    partial[layout_.feather] = gradient.feather.sum();
-    for (int e = 0; e < scene_.opacity_ends; ++e) partial[layout_.opacity + e] = gradient.opacity[e].sum();
-    for (int e = 0; e < scene_.color_ends; ++e)
-      for (int64_t c = 0; c < scene_.channels; ++c)
-        partial[layout_.color() + e * scene_.channels + c] = gradient.color[e][c].sum();
+    SpineGradient<T, D> d_spine;
+    for (int k = 0; k < D; ++k)
+      d_spine.coefficient[k] = {sums.spine.coefficient[k].x.sum(), sums.spine.coefficient[k].y.sum()};
+    d_spine.radius = sums.spine.radius.sum();
+    d_spine.radius_increase = sums.spine.radius_increase.sum();
+    Vec2<T> d_points[D];
+    T d_radius[2];
+    make_spine_backward(d_spine, d_points, d_radius);
+    for (int i = 0; i < D; ++i) partial[2 * i] = d_points[i].x, partial[2 * i + 1] = d_points[i].y;
+    std::copy_n(d_radius, 2, partial + layout_.radius);
+    partial[layout_.feather] = -evaluated.stroke.inverse_feather * sums.feather.sum();
+    const auto write_ramp = [](const RampGradient<V>& gradient, int ends, T* to, int64_t step) {
+      to[0] = gradient.whole.sum();
+      if (ends == 1) return;
+      to[step] = gradient.end.sum();
+      to[0] -= to[step];
+    };
+    write_ramp(sums.opacity, scene_.opacity_ends, partial + layout_.opacity, 1);
+    for (int64_t c = 0; c < scene_.channels; ++c)
+      write_ramp(d_color_[c], scene_.color_ends, partial + layout_.color() + c, scene_.channels);
   }
 
   const Scene<T>& scene_;
@@ -300,13 +304,14 @@ class TileGradient {
   const int32_t* last_ = nullptr;  // the top stroke; the list goes down from it
   Survey<T, D> survey_;            // of the stroke at hand
   std::vector<Evaluated> chunk_;
-  std::vector<Entry> entries_;
-  std::vector<T> above_chunk_;  // transmittance above each chunk of the segment
+  std::unique_ptr<Entry[]> entries_{new Entry[kChunk * 64]};  // not a vector: it would fill each with zeros first
+  int64_t entries_end_ = 0;
+  std::vector<T> above_chunk_;             // transmittance above each chunk of the segment
+  RampGradient<V> d_color_[kMaxChannels];  // of the stroke at hand, in this tile
   int32_t evaluated_[kTilePixels];
   int32_t shallowest_[64], deepest_[64];  // least and greatest of evaluated_ in each block
-  alignas(64) T above_[kTilePixels];      // transmittance of the strokes above; 0 once the pixel is closed
-  alignas(64) T grad_[kMaxChannels][kTilePixels];
-  alignas(64) T below_[kMaxChannels][kTilePixels];  // colour below the stroke at hand
+  alignas(64) T state_[(2 * kMaxChannels + 1) * kTilePixels];
+  alignas(64) T plane_[kTilePixels];
 };
 
 NP_MATH_END
