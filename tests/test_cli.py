@@ -68,7 +68,7 @@ def test_writes_painting_and_strokes(
     painting, file = load_image(output), load_strokes(save)
     assert painting.shape == (1, 3, 30, 45)
     assert file.canvas == (21, 32)
-    assert file.metadata["photo"] == "photo.png"
+    assert file.metadata["photo"] == "photo.png" and file.metadata["size"] == [30, 45]
     again = render(file.strokes, file.canvas, file.background, (30, 45))
     assert (again - painting).abs().max() <= 1 / 255
 
@@ -137,7 +137,10 @@ def test_first_frame_of_an_animation(tmp_path: Path, capsys: pytest.CaptureFixtu
         (("--device", "abacus"), "'--device': must be auto, cpu, cuda or cuda:N, got abacus"),
         (("--device", "cuda:99"), "'--device': cuda:99 cannot be used here"),
         (("--device", "meta"), "'--device': meta cannot be used here"),
-        (("--save", "strokes.xml"), "cannot write strokes.xml: the name must end in one of .safetensors, .json"),
+        (("--save", "strokes.xml"), "a stroke file ends in .safetensors or .json, got strokes.xml"),
+        (("--video", "a.avi"), "cannot write a.avi: the name must end in one of .mp4, .gif"),
+        (("--video", "a.mp4", "--video-size", "8193"), "'--video-size': must be in 2 .. 8,192, got 8193"),
+        (("--video", "a.mp4", "--video-seconds", "0"), "'--video-seconds': must be in 0.5 .. 600, got 0.0"),
         (("--save", "no-such-folder/strokes.json"), "cannot write no-such-folder/strokes.json: there is no folder"),
         (("--demo",), "give either a photograph or --demo"),
         (("--colour",), "--colour"),
@@ -157,14 +160,15 @@ def test_bad_options(
         ("painting", "the name must end in one of .png, .jpg, .jpeg, .webp"),
         ("painting.gif", "the name must end in one of .png, .jpg, .jpeg, .webp"),
         ("no-such-folder/painting.png", "there is no folder"),
-        ("folder.png", "it is a folder"),
+        ("folder", "it is a folder"),
         ("photo.png", "it is the photograph"),
+        (".", "it is the photograph"),
     ],
 )
 def test_bad_outputs(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str, message: str
 ) -> None:
-    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "folder" / "photo.png").mkdir(parents=True)
     before = photo.read_bytes()
     assert message in _fails(capsys, "paint", photo, "-o", tmp_path / output)
     assert photo.read_bytes() == before
@@ -172,7 +176,7 @@ def test_bad_outputs(
 
 def test_output_beyond_the_format(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = _fails(capsys, "paint", photo, "-o", tmp_path / "painting.webp", "--size", 20_000)
-    assert "WEBP holds 16383 pixels a side, got 20000" in message
+    assert "WEBP holds at most 16383 pixels a side, got 20000" in message
 
 
 def test_wrong_usage(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,7 +245,7 @@ def test_no_memory_for_the_painting_keeps_the_strokes(
     def too_large(*_: object) -> torch.Tensor:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] not enough memory")
 
-    monkeypatch.setattr("neural_paint.paint_command.render", too_large)
+    monkeypatch.setattr("neural_paint.painting_files.render_bands", too_large)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     message = _fails(capsys, "paint", photo, "-o", tmp_path / "painting.png", *_QUICK)
     (strokes,) = tmp_path.glob("neural-paint-*/strokes.safetensors")
