@@ -1,8 +1,7 @@
-"""The command line: `neural-paint paint PHOTO -o painting.png`, `neural-paint info`."""
+"""The command line: `neural-paint paint PHOTO -o painting.png`, `neural-paint render`, `neural-paint info`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,11 @@ import typer
 
 from neural_paint import __version__, backends
 from neural_paint.io import ImageError, demo_photo
-from neural_paint.paint_command import PaintOptions, paint_photo
+from neural_paint.paint_command import PaintOptions, paint_photos
+from neural_paint.paint_jobs import plan_jobs
+from neural_paint.painting_files import VideoOptions
+from neural_paint.progress import reason, say
+from neural_paint.render_command import RenderOptions, render_file
 from neural_paint.tasks.reconstruct import DEFAULT_STEPS
 
 _HELP = """Paint photographs with brush strokes.
@@ -21,8 +24,10 @@ _HELP = """Paint photographs with brush strokes.
 Examples:
   neural-paint paint cat.jpg -o painting.png
   neural-paint paint cat.jpg -o poster.png --strokes 2000 --seconds 60 --size 4096
-  neural-paint paint cat.jpg -o painting.png --save strokes.json
+  neural-paint paint cat.jpg -o painting.png --save strokes.json --video painting.mp4
+  neural-paint paint holidays/*.jpg -o paintings/  (one painting for each photograph)
   neural-paint paint --demo -o painting.png        (the photograph that comes with the program)
+  neural-paint render strokes.json -o poster.png --size 8192
   neural-paint info
 """
 
@@ -36,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return app(arguments, standalone_mode=False) or 0
     except (ImageError, OSError) as error:
-        return _complain(getattr(error, "strerror", None) or str(error), 1)
+        return _complain(reason(error), 1)
     except Exception as error:
         # The parser's errors, whose common base class is not public.
         if not hasattr(error, "format_message"):
@@ -45,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"neural-paint: {' '.join(message.split())}", file=sys.stderr)
+    say(message)
     return status
 
 
@@ -91,17 +96,51 @@ def _program(
         print(context.get_help())
 
 
+# Options that several commands have.
+_Device = Annotated[
+    str, typer.Option(metavar="NAME", help="Where to compute: auto, cpu, cuda or cuda:N.", callback=_device)
+]
+_VideoSeconds = Annotated[
+    float,
+    typer.Option(
+        metavar="S",
+        help="Length of the video in seconds; the last fifth, two seconds at most, shows the finished painting.",
+        callback=_within(0.5, 600),
+    ),
+]
+_VideoSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX",
+        help="Longest side of the video. [default: that of the painting, at most 1920 (.gif: 480)]",
+        callback=_within(2, 8192),
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def paint(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The painting to write: .png, .jpg or .webp.", show_default=False)
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The painting to write: .png, .jpg or .webp. For several photographs a folder: each painting is "
+            "called as its photograph is, and ends in .png.",
+            show_default=False,
+        ),
     ],
-    photo: Annotated[Path | None, typer.Argument(help="The photograph.", show_default=False)] = None,
+    photos: Annotated[
+        list[Path] | None, typer.Argument(help="The photograph, or several.", metavar="PHOTO", show_default=False)
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Paint the photograph that comes with the program.")] = False,
-    strokes: Annotated[int, typer.Option(help="Number of strokes.", callback=_within(1, 1_000_000))] = 500,
+    strokes: Annotated[int, typer.Option(metavar="N", help="Number of strokes.", callback=_within(1, 1_000_000))] = 500,
     steps: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             help=f"Steps of optimisation. [default: {DEFAULT_STEPS}]",
             callback=_within(1, 10_000_000),
             show_default=False,
@@ -109,35 +148,64 @@ def paint(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="Time for the optimisation instead of steps.", callback=_within(0.001, 1_000_000)),
+        typer.Option(
+            metavar="S", help="Seconds of optimisation, instead of --steps.", callback=_within(0.001, 1_000_000)
+        ),
     ] = None,
     size: Annotated[
         int | None,
         typer.Option(
+            metavar="PX",
             help="Longest side of the painting in pixels. [default: that of the photograph]",
             callback=_within(1, 65_500),
             show_default=False,
         ),
     ] = None,
     fit: Annotated[
-        int, typer.Option(help="Longest side of the canvas that is optimised on.", callback=_within(16, 16_384))
+        int,
+        typer.Option(
+            metavar="PX",
+            help="Longest side of the reduced photograph that the strokes are fitted to: more shows finer detail and "
+            "takes longer. The painting's own size is --size.",
+            callback=_within(16, 16_384),
+        ),
     ] = 320,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.", callback=_within(0, 2**63 - 1))] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", callback=_device)] = "auto",
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Of the random numbers: equal seeds and steps give equal paintings.",
+            callback=_within(0, 2**63 - 1),
+        ),
+    ] = 0,
+    device: _Device = "auto",
     save: Annotated[
-        Path | None,
-        typer.Option(help="A stroke file to write as well: .safetensors or .json.", show_default=False),
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write the strokes, which `render` paints again: .safetensors or .json. Only the ending, such as "
+            "--save .json, calls the file as the painting is.",
+            show_default=False,
+        ),
     ] = None,
+    video: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a time-lapse, stroke by stroke: .mp4 or .gif. Only the ending, such as --video .mp4, "
+            "calls the file as the painting is.",
+            show_default=False,
+        ),
+    ] = None,
+    video_seconds: _VideoSeconds = 10,
+    video_size: _VideoSize = None,
 ) -> int:
-    """Paint a photograph. Ctrl-C stops early and writes the painting as it is then."""
-    if (photo is None) != demo:
+    """Paint photographs. Ctrl-C stops early and writes the painting as it is then."""
+    if bool(photos) == demo:
         raise typer.BadParameter("give either a photograph or --demo", param_hint="PHOTO")
     if steps is not None and seconds is not None:
         raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="--seconds")
     options = PaintOptions(
-        photo=demo_photo() if photo is None else photo,
-        output=output,
-        save=save,
         strokes=strokes,
         steps=steps,
         seconds=seconds,
@@ -145,11 +213,61 @@ def paint(
         fit=fit,
         seed=seed,
         device=device,
+        video=VideoOptions(video_seconds, video_size),
     )
     try:
-        return paint_photo(options)
+        jobs = plan_jobs(photos or [demo_photo()], output, save, video)
+    except ValueError as error:
+        return _complain(str(error), 2)
+    try:
+        return paint_photos(jobs, options)
     except KeyboardInterrupt:
         return _complain("interrupted before the painting was written", 130)
+
+
+@app.command()
+def render(
+    strokes: Annotated[Path, typer.Argument(help="A stroke file: .safetensors or .json.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The painting to write: .png, .jpg or .webp.", show_default=False
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX",
+            help="Longest side of the painting in pixels. [default: as it was painted]",
+            callback=_within(1, 65_500),
+            show_default=False,
+        ),
+    ] = None,
+    device: _Device = "auto",
+    video: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A time-lapse to write, stroke by stroke: .mp4 or .gif.", show_default=False),
+    ] = None,
+    video_seconds: _VideoSeconds = 10,
+    video_size: _VideoSize = None,
+) -> int:
+    """Paint the strokes that `paint --save` wrote, at any size. Ctrl-C stops it and leaves no unfinished file."""
+    if output is None and video is None:
+        raise typer.BadParameter("give --output or --video or both", param_hint="--output")
+    options = RenderOptions(
+        strokes=strokes,
+        picture=output,
+        video=video,
+        size=size,
+        device=device,
+        video_options=VideoOptions(video_seconds, video_size),
+    )
+    try:
+        return render_file(options)
+    except (ValueError, MemoryError) as error:
+        return _complain(reason(error), 1)
+    except KeyboardInterrupt:
+        return _complain("interrupted, nothing unfinished was left", 130)
 
 
 @app.command()

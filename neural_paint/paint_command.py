@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -17,23 +17,23 @@ from typing import Any
 from torch import Tensor
 
 from neural_paint import __version__
-from neural_paint.io import ImageError, load_image, save_image, save_strokes
+from neural_paint.io import ImageError, load_image
 from neural_paint.io.atomic import check_writable
-from neural_paint.io.images import image_format
+from neural_paint.io.paintings import check_picture
 from neural_paint.io.photo_info import photo_info
-from neural_paint.progress import Progress
-from neural_paint.tasks import Step, reconstruct, render
+from neural_paint.paint_jobs import Job
+from neural_paint.painting_files import Painting, VideoOptions, scaled
+from neural_paint.progress import Progress, listed, reason, say
+from neural_paint.tasks import Step, reconstruct
 
-_STROKE_SUFFIXES = (".safetensors", ".json")
+# What a full disk, a lack of memory (torch reports it as RuntimeError) and a bad file raise.
+_FAILURES = (OSError, ValueError, MemoryError, RuntimeError)
 
 
 @dataclass(frozen=True)
 class PaintOptions:
-    """The options of `neural-paint paint`, each within its range."""
+    """The options of `neural-paint paint` that hold for every photograph, each within its range."""
 
-    photo: Path
-    output: Path
-    save: Path | None
     strokes: int
     steps: int | None
     seconds: float | None
@@ -41,60 +41,63 @@ class PaintOptions:
     fit: int
     seed: int
     device: str
+    video: VideoOptions
 
 
-def paint_photo(options: PaintOptions) -> int:
-    """Paint a photograph, write the painting, and return the exit status.
+def paint_photos(jobs: Sequence[Job], options: PaintOptions) -> int:
+    """Paint photographs one after another, and return the exit status: 1 where any failed, which stops no other."""
+    status = 0
+    for number, job in enumerate(jobs, 1):
+        title = f"{number}/{len(jobs)} {job.photo.name}" if len(jobs) > 1 else ""
+        try:
+            painted = _paint_photo(job, options, title)
+        except _FAILURES as error:
+            text = reason(error)
+            say(text if isinstance(error, (ImageError, OSError)) else f"cannot paint {job.photo}: {text}")
+            painted = 1
+        if painted > 1:
+            if number < len(jobs):
+                say(f"{len(jobs) - number} of {len(jobs)} photographs are left unpainted")
+            return painted
+        status = max(status, painted)
+    return status
 
-    Raises:
-        ImageError, OSError: before the work starts, with a message of one sentence.
-    """
-    info = photo_info(options.photo)
-    size = _scaled((info.height, info.width), options.size)
-    _check_outputs(options, size)
+
+def _paint_photo(job: Job, options: PaintOptions, title: str) -> int:
+    info = photo_info(job.photo)
+    size = scaled((info.height, info.width), options.size)
+    _check_outputs(job, options, size)
     if info.frames > 1:
-        _say(f"{options.photo} has {info.frames} frames, the first is painted")
+        say(f"{job.photo} has {info.frames} frames, the first is painted")
     # A canvas finer than the photograph would have nothing more to show.
-    photo = load_image(options.photo, size=min(options.fit, max(info.height, info.width)))
+    photo = load_image(job.photo, size=min(options.fit, max(info.height, info.width)))
 
     begun = time.perf_counter()
     with _stop_signals() as received:
-        step = _optimise(photo.to(options.device), options, received)
+        step = _optimise(photo.to(options.device), options, received, title)
     seconds = time.perf_counter() - begun
     if received:
-        _say(f"stopped by {signal.Signals(received[0]).name}, writing the painting as it is")
-    written = _write(step, options, size)
-    if not written:
-        return 1
+        say(f"stopped by {signal.Signals(received[0]).name}, writing the painting as it is")
     height, width = step.canvas.shape[2:]
-    print(
-        f"{' and '.join(written)}: {size[1]} x {size[0]} pixels, {step.strokes.num_strokes} strokes, "
-        f"{step.index + 1} steps, {step.psnr:.2f} dB at {width} x {height}, {seconds:.1f} s"
-    )
-    return 128 + received[0] if received else 0
+    metadata = _metadata(step, job, options, size)
+    painting = Painting(step.strokes, (height, width), step.background[0].tolist(), size, metadata)
+    status, written = _write(painting, job, options.video)
+    if written:
+        print(
+            f"{listed(written)}: {size[1]} x {size[0]} pixels, {step.strokes.num_strokes} strokes, "
+            f"{step.index + 1} steps, {step.psnr:.2f} dB at {width} x {height}, {seconds:.1f} s",
+            flush=True,
+        )
+    return status if status or not received else 128 + received[0]
 
 
-def _say(message: str) -> None:
-    print(f"neural-paint: {message}", file=sys.stderr)
-
-
-def _scaled(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
-    if longest is None:
-        return size
-    height, width = (max(1, round(side * longest / max(size))) for side in size)
-    return height, width
-
-
-def _check_outputs(options: PaintOptions, size: tuple[int, int]) -> None:
+def _check_outputs(job: Job, options: PaintOptions, size: tuple[int, int]) -> None:
     """Refuse now what could not be written later."""
-    name, _, longest = image_format(options.output)
-    if max(size) > longest:
-        raise ImageError(f"cannot write {options.output}: {name} holds {longest} pixels a side, got {max(size)}")
-    if options.save is not None and options.save.suffix.lower() not in _STROKE_SUFFIXES:
-        raise ImageError(f"cannot write {options.save}: the name must end in one of {', '.join(_STROKE_SUFFIXES)}")
-    for path in filter(None, (options.output, options.save)):
-        if check_writable(path) == Path(os.path.realpath(options.photo)):
-            raise ImageError(f"cannot write {path}: it is the photograph")
+    check_picture(job.picture, size)
+    if job.video is not None:
+        options.video.frame_size(job.video, size)
+    for path in job.outputs:
+        check_writable(path)
 
 
 @contextlib.contextmanager
@@ -118,74 +121,85 @@ def _stop_signals() -> Iterator[list[int]]:
         restore()
 
 
-def _optimise(photo: Tensor, options: PaintOptions, received: list[int]) -> Step:
+def _optimise(photo: Tensor, options: PaintOptions, received: list[int], title: str) -> Step:
     painter = reconstruct(photo, options.strokes, steps=options.steps, seconds=options.seconds, seed=options.seed)
-    with Progress(sys.stderr) as progress:
+    with Progress(sys.stderr, title) as progress:
         for step in painter:
-            progress.show(step)
+            text = f"step {step.index + 1}, {step.strokes.num_strokes} strokes, {step.psnr:.2f} dB"
+            progress.show(step.progress, text)
             if received:
                 break
     return step
 
 
-def _write(step: Step, options: PaintOptions, size: tuple[int, int]) -> list[str]:
-    """Write the painting and the strokes; what cannot be written where it was asked for goes elsewhere.
+def _write(painting: Painting, job: Job, video: VideoOptions) -> tuple[int, list[Path]]:
+    """Write the files of a job, the video last; returns the exit status and the files that were written as asked.
 
-    Returns the files written as asked, none if any failed.
+    What cannot be written where it was asked for goes elsewhere.
     """
-    canvas = tuple(step.canvas.shape[2:])
-    background = step.background[0].tolist()
-
-    def write_painting(path: Path) -> None:
-        save_image(path, render(step.strokes, canvas, background, size))
-
-    def write_strokes(path: Path) -> None:
-        metadata = _metadata(step, options)
-        save_strokes(path, step.strokes, canvas=canvas, background=background, metadata=metadata)
-
-    # The strokes first: they are small, and the painting can be made from them again.
-    wanted: list[tuple[Path, Callable[[Path], None]]] = [(options.output, write_painting)]
-    if options.save is not None:
-        wanted.insert(0, (options.save, write_strokes))
-    problems = [problem for path, write in wanted if (problem := _attempt(write, path))]
-    if not problems:
-        return [str(path) for path in (options.output, options.save) if path is not None]
-    rescued = _rescue([(options.output.name, write_painting), ("strokes.safetensors", write_strokes)])
-    where = f"the work is in {' and '.join(rescued)}" if rescued else "it could not be written elsewhere either"
-    _say(f"{'; '.join(problems)}; {where}")
-    return []
+    # The strokes first: they are small, and everything else can be made from them again.
+    wanted = [(job.strokes, painting.save_strokes), (job.picture, painting.save)]
+    written: list[Path] = []
+    try:
+        problems = [_attempt(write, path, written) for path, write in wanted if path is not None]
+    except KeyboardInterrupt:
+        rescued = "" if job.strokes in written else f"; {_rescue([('strokes.safetensors', painting.save_strokes)])}"
+        say(f"interrupted before {job.picture} was written{rescued}")
+        return 130, []
+    if any(problems):
+        everything = [(job.picture.name, painting.save), ("strokes.safetensors", painting.save_strokes)]
+        say(f"{'; '.join(filter(None, problems))}; {_rescue(everything)}")
+        return 1, []
+    written.reverse()
+    return 0 if job.video is None else _write_video(painting, job, video, written), written
 
 
-def _attempt(write: Callable[[Path], None], path: Path) -> str | None:
-    """Why `path` could not be written, or None."""
+def _write_video(painting: Painting, job: Job, video: VideoOptions, written: list[Path]) -> int:
+    """The exit status; `written` takes up the video."""
+    assert job.video is not None
+    try:
+        problem = _attempt(lambda path: painting.save_video(path, video), job.video, written)
+    except KeyboardInterrupt:
+        say(f"interrupted before {job.video} was written")
+        return 130
+    if problem is not None:
+        rescued = "" if job.strokes in written else f"; {_rescue([('strokes.safetensors', painting.save_strokes)])}"
+        say(f"{problem}{rescued}")
+    return 0 if problem is None else 1
+
+
+def _attempt(write: Callable[[Path], None], path: Path, written: list[Path]) -> str | None:
+    """Why `path` could not be written; None where it was, and is in `written` now."""
     try:
         write(path)
-    except (OSError, ValueError, MemoryError, RuntimeError) as error:  # torch reports a lack of memory as RuntimeError
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return reason if str(path) in reason else f"cannot write {path}: {reason.splitlines()[0]}"
+    except _FAILURES as error:
+        text = reason(error)
+        return text if str(path) in text else f"cannot write {path}: {text}"
+    written.append(path)
     return None
 
 
-def _rescue(files: list[tuple[str, Callable[[Path], None]]]) -> list[str]:
-    """Write files to a new folder among the temporary ones, or in the current one; returns those that succeeded."""
-    saved: dict[str, str] = {}
+def _rescue(files: Sequence[tuple[str, Callable[[Path], None]]]) -> str:
+    """Write files to a new folder among the temporary ones, or in the current one; says where they are."""
+    saved: list[Path] = []
     for parent in (tempfile.gettempdir(), os.getcwd()):
         try:
             folder = Path(tempfile.mkdtemp(prefix="neural-paint-", dir=parent))
         except OSError:
             continue
         for name, write in files:
-            if name not in saved and _attempt(write, folder / name) is None:
-                saved[name] = str(folder / name)
+            if name not in [path.name for path in saved]:
+                _attempt(write, folder / name, saved)
         with contextlib.suppress(OSError):
             folder.rmdir()  # only where it stayed empty
-    return list(saved.values())
+    return f"the work is in {listed(saved)}" if saved else "it could not be written elsewhere either"
 
 
-def _metadata(step: Step, options: PaintOptions) -> dict[str, Any]:
+def _metadata(step: Step, job: Job, options: PaintOptions, size: tuple[int, int]) -> dict[str, Any]:
     return {
         "program": f"neural-paint {__version__}",
-        "photo": options.photo.name,
+        "photo": job.photo.name,
+        "size": size,
         "seed": options.seed,
         "steps": step.index + 1,
         "psnr": round(step.psnr, 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
 import os
@@ -319,14 +320,15 @@ def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch, suffix, written):
     old = make()
     save_strokes(path, old, canvas=(8, 8))
 
-    def fill_up(file, data):
-        with file.open("xb") as handle:
-            handle.write(data[:written])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    class Full(io.FileIO):
+        def write(self, data):
+            super().write(data[:written])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("neural_paint.io.atomic._write", fill_up)
+    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, mode))
     with pytest.raises(OSError, match=f"cannot write {path}: No space left on device") as caught:
         save_strokes(path, make(), canvas=(8, 8))
+    monkeypatch.undo()
     assert caught.value.errno == errno.ENOSPC and os.listdir(tmp_path) == [path.name]
     assert_same_bits(old, load_strokes(path).strokes)
 

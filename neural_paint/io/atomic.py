@@ -6,7 +6,9 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
@@ -24,17 +26,29 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path` through a temporary file in the same folder, an fsync and a rename.
+    """Write `data` to `path`, as `open_atomic` does."""
+    with open_atomic(path) as file:
+        file.write(data)
 
-    A failed or interrupted write leaves the old file as it was and no temporary file. A symbolic link is followed.
+
+@contextlib.contextmanager
+def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` where the block ends: a temporary one in the same folder until then.
+
+    It is open for writing and reading, synced, and renamed. A failed or interrupted block leaves the old file as it was
+    and no temporary file. A symbolic link is followed.
 
     Raises:
-        OSError: of the subclass that fits; `strerror` is one sentence naming the path and the reason.
+        OSError: of the subclass that fits, also where the block raised one; `strerror` is one sentence naming the path
+            and the reason.
     """
     target = check_writable(path)
     temporary = target.with_name(f".neural-paint-{secrets.token_hex(8)}.tmp")
     try:
-        _write(temporary, data)
+        with temporary.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
         _remove(temporary)
@@ -43,13 +57,6 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         _remove(temporary)
         raise
     _sync_folder(target.parent)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Photographs in, paintings out: Pillow images as float tensors of plain sRGB values."""
+"""Photographs in: Pillow images as float tensors of plain sRGB values."""
 
 from __future__ import annotations
 
@@ -16,22 +16,12 @@ import torch
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
-from neural_paint.io.atomic import write_atomic
-
 # A bound on what one file can make us allocate: 512 million pixels decode to 2 GB.
 MAX_PIXELS = 512_000_000
 # Decoders that run on the file alone; Pillow's EPS reader, for one, starts another program.
 _READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
 # Reducing by whole factors down to 3 times the target first costs no visible quality and most of the time is saved.
 _REDUCING_GAP = 3.0
-
-# Suffix -> (Pillow's name, its options, largest side that the format can hold).
-_WRITE_FORMATS: dict[str, tuple[str, dict[str, object], int]] = {
-    ".png": ("PNG", {}, 2**31 - 1),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}, 65_500),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}, 65_500),
-    ".webp": ("WEBP", {"quality": 95}, 16_383),
-}
 
 # EXIF orientation -> what turns the stored picture upright.
 _UPRIGHT = {
@@ -80,35 +70,6 @@ def load_image(
         return _to_tensor(_opaque_srgb(image, size, background, orientation))
     except Exception as error:  # damaged files make Pillow's decoders raise many types
         raise ImageError(f"cannot read {path}: {_reason(error)}") from error
-
-
-def save_image(path: str | os.PathLike[str], image: Tensor) -> None:
-    """Write a painting as PNG, JPEG (quality 95, full colour resolution) or WebP, by the suffix of `path`.
-
-    Args:
-        path: the file; replaced only once the new one is complete.
-        image: floating tensor (C, H, W) or (1, C, H, W) with C = 1 (grey) or 3 (sRGB); clamped to [0, 1].
-
-    Raises:
-        TypeError, ValueError: `image` is not such a tensor.
-        ImageError: unknown suffix, NaN in the image, or a side beyond what the format can hold.
-        OSError: the file cannot be written; an old one is intact.
-    """
-    name, options, longest = image_format(path)
-    pixels = _to_bytes(path, image)
-    if max(pixels.shape[:2]) > longest:
-        raise ImageError(f"cannot write {path}: {name} holds at most {longest} pixels a side, got {pixels.shape[:2]}")
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, name, **options)
-    write_atomic(path, buffer.getvalue())
-
-
-def image_format(path: str | os.PathLike[str]) -> tuple[str, dict[str, object], int]:
-    """Pillow's name, options and longest side of the format that `save_image` uses; ImageError names the known ones."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in _WRITE_FORMATS:
-        raise ImageError(f"cannot write {path}: the name must end in one of {', '.join(_WRITE_FORMATS)}")
-    return _WRITE_FORMATS[suffix]
 
 
 def demo_photo() -> Path:
@@ -236,22 +197,3 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _to_tensor(image: Image.Image) -> Tensor:
     pixels = torch.from_numpy(np.array(image))
     return pixels.permute(2, 0, 1)[None].contiguous().to(torch.float32).div_(255)
-
-
-def _to_bytes(path: str | os.PathLike[str], image: Tensor) -> np.ndarray:
-    """uint8 pixels (H, W) or (H, W, 3)."""
-    if not isinstance(image, Tensor) or not image.is_floating_point():
-        kind = image.dtype if isinstance(image, Tensor) else type(image).__name__
-        raise TypeError(f"image must be a floating tensor, got {kind}")
-    shape = tuple(image.shape)
-    if len(shape) == 4 and shape[0] == 1:
-        image = image[0]
-    if image.ndim != 3 or image.shape[0] not in (1, 3) or image.numel() == 0:
-        raise ValueError(f"image must have shape (C, H, W) or (1, C, H, W) with C = 1 or 3 and H, W >= 1, got {shape}")
-    image = image.detach().cpu()
-    image = image if image.dtype == torch.float64 else image.float()
-    nan = image.isnan()
-    if nan.any():
-        raise ImageError(f"cannot write {path}: the image is nan at (c, y, x) = {tuple(nan.nonzero()[0].tolist())}")
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    return pixels[..., 0] if pixels.shape[2] == 1 else pixels

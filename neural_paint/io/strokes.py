@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import operator
@@ -80,7 +81,7 @@ def save_strokes(
         ValueError: unknown suffix, or a value that a stroke file cannot hold.
         OSError: the file cannot be written; the old one is intact.
     """
-    encode, _ = _CODECS[_suffix(path)]
+    encode, _ = _CODECS[stroke_suffix(path)]
     strokes.validate()
     header = {
         "format": FORMAT,
@@ -103,8 +104,11 @@ def load_strokes(path: str | os.PathLike[str]) -> StrokeFile:
         ValueError: not a stroke file, one of a newer version or another kind, damaged, or with invalid values.
         OSError: the file cannot be read.
     """
-    _, decode = _CODECS[_suffix(path)]
-    data = Path(path).read_bytes()
+    _, decode = _CODECS[stroke_suffix(path)]
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, f"cannot load {path}: {error.strerror or error}") from error
     try:
         header, tensors = decode(data)
         _check_identity(header)
@@ -122,7 +126,8 @@ def load_strokes(path: str | os.PathLike[str]) -> StrokeFile:
     )
 
 
-def _suffix(path: str | os.PathLike[str]) -> str:
+def stroke_suffix(path: str | os.PathLike[str]) -> str:
+    """The suffix of a stroke file's name, in lower case; ValueError where it is not one of a stroke file."""
     suffix = Path(path).suffix.lower()
     if suffix not in _CODECS:
         raise ValueError(f"a stroke file ends in {' or '.join(_CODECS)}, got {path}")

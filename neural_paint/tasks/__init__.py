@@ -1,6 +1,7 @@
 """What can be painted: one file a job. Each job is a generator, so that the loop belongs to the caller."""
 
 from neural_paint.tasks.reconstruct import Step, reconstruct
-from neural_paint.tasks.render import render
+from neural_paint.tasks.render import render, render_bands
+from neural_paint.tasks.timelapse import timelapse
 
-__all__ = ["Step", "reconstruct", "render"]
+__all__ = ["Step", "reconstruct", "render", "render_bands", "timelapse"]

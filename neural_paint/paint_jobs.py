@@ -1,0 +1,85 @@
+"""Which files a run of `neural-paint paint` writes for each photograph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from neural_paint.io.paintings import check_picture
+from neural_paint.io.strokes import stroke_suffix
+from neural_paint.io.video import check_video
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photograph, and the files that its painting, its strokes and its video are written to."""
+
+    photo: Path
+    picture: Path
+    strokes: Path | None
+    video: Path | None
+
+    @property
+    def outputs(self) -> list[Path]:
+        return [path for path in (self.picture, self.strokes, self.video) if path is not None]
+
+
+def plan_jobs(photos: Sequence[Path], output: str, save: str | None, video: str | None) -> list[Job]:
+    """Name the files of each photograph, and make the folder that they go to.
+
+    Args:
+        output: the painting, or a folder: one that exists, ends in a slash, or is given for several photographs.
+            Paintings in a folder are called as the photographs are, with the ending .png.
+        save: the stroke file, or only its ending, such as ".json": it is called as the painting is then.
+        video: the same for the video.
+
+    Raises:
+        ValueError: an ending is not known, one file is given for several photographs, or an output is a photograph or
+            the output of another one.
+        OSError: the folder cannot be made.
+    """
+    several = len(photos) > 1
+    in_folder = several or os.path.isdir(output) or output.endswith(("/", os.sep))
+    if several and Path(output).suffix and not os.path.isdir(output):
+        raise ValueError(f"--output must be a folder for several photographs, got {output}")
+    jobs = []
+    for photo in photos:
+        picture = Path(output) / f"{photo.stem}.png" if in_folder else Path(output)
+        jobs.append(Job(photo, picture, _beside(picture, save), _beside(picture, video)))
+    for option, text, example in (("--save", save, ".json"), ("--video", video, ".mp4")):
+        if several and text is not None and not _is_ending(text):
+            raise ValueError(f"{option} must be only an ending for several photographs, such as {example}, got {text}")
+    _check_names(jobs)
+    if in_folder:
+        Path(output).mkdir(parents=True, exist_ok=True)
+    return jobs
+
+
+def _is_ending(text: str) -> bool:
+    return text.startswith(".") and text == os.path.basename(text) and text.count(".") == 1
+
+
+def _beside(picture: Path, text: str | None) -> Path | None:
+    if text is None:
+        return None
+    return picture.with_suffix(text) if _is_ending(text) else Path(text)
+
+
+def _check_names(jobs: Sequence[Job]) -> None:
+    for job in jobs[:1]:
+        check_picture(job.picture, (1, 1))
+        if job.strokes is not None:
+            stroke_suffix(job.strokes)
+        if job.video is not None:
+            check_video(job.video, (1, 1))
+    photos = {os.path.realpath(job.photo) for job in jobs}
+    taken: set[str] = set()
+    for path in (path for job in jobs for path in job.outputs):
+        real = os.path.realpath(path)
+        if real in photos:
+            raise ValueError(f"cannot write {path}: it is the photograph")
+        if real in taken:
+            raise ValueError(f"cannot write {path}: two photographs would be painted to it")
+        taken.add(real)
