@@ -5,12 +5,14 @@
 STABLE_TORCH_LIBRARY(neural_paint, m) {
   // N strokes composited over a background, and what the backward pass needs of it (empty where `segments`
   // is 0): cpu/paint.cpp.
-  // color (B, N, 1 or 2, C) and opacity (B, N, 1 or 2): at one or both ends. Fields as in neural_paint/strokes.py.
+  // Fields as in neural_paint/strokes.py, all of the dtype of `points` but for int64 `texture_id`; color (B, N, C) or
+  // (B, N, 1 or 2, C), opacity (B, N) or (B, N, 1 or 2), background (1 or B, C, H, W). Any strides.
   m.def(
       "paint(Tensor points, Tensor radius, Tensor color, Tensor opacity, Tensor feather, Tensor? texture, "
       "Tensor? texture_id, Tensor background, float t_min, int segments) "
       "-> (Tensor image, Tensor transmittance, Tensor checkpoints, Tensor evaluated)");
-  // Gradients of everything that has one: cpu/paint.cpp.
+  // Gradients of everything that has one, in the shape of what they are gradients of; but `d_background` is that of
+  // each canvas, (B, C, H, W), and `d_texture` is empty where `texture_gradient` is false: cpu/paint.cpp.
   m.def(
       "paint_backward(Tensor grad, Tensor points, Tensor radius, Tensor color, Tensor opacity, Tensor feather, "
       "Tensor? texture, Tensor? texture_id, Tensor background, Tensor transmittance, Tensor checkpoints, "

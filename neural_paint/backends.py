@@ -26,17 +26,17 @@ def _devices_with_kernel() -> dict[str, frozenset[str]]:
 _KERNELS = _devices_with_kernel()
 
 
+def _has_kernel(device: torch.device | str, op: str) -> bool:
+    return torch.device(device).type in _KERNELS.get(op, ())
+
+
 def available(device: torch.device | str, op: str = "paint") -> list[str]:
     """Backends that can run `op` on `device` here, the preferred one first.
 
     "cpp" is the compiled library: on the CPU, and on CUDA where it was built with the kernel. "reference" is plain
     PyTorch, anywhere.
     """
-    backends = []
-    if torch.device(device).type in _KERNELS.get(op, ()):
-        backends.append("cpp")
-    backends.append("reference")
-    return backends
+    return ["cpp", "reference"] if _has_kernel(device, op) else ["reference"]
 
 
 def pick(backend: str | None, device: torch.device | str, op: str = "paint") -> str:
@@ -45,9 +45,9 @@ def pick(backend: str | None, device: torch.device | str, op: str = "paint") -> 
     Raises:
         ValueError: if `backend` cannot run here.
     """
-    choices = available(device, op)
     if backend is None:
-        return choices[0]
+        return "cpp" if _has_kernel(device, op) else "reference"
+    choices = available(device, op)
     if backend not in choices:
         raise ValueError(f"backend must be one of {choices} for {op} on {torch.device(device)}, got {backend!r}")
     return backend

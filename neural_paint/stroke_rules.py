@@ -31,40 +31,48 @@ _VALUE_RULES: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
 
 def check_points(points: Tensor) -> None:
     """Raise TypeError or ValueError unless `points` is a (B, N, D, 2) tensor of a geometry dtype."""
-    _check_tensor("points", points, _GEOMETRY_DTYPES, points)
+    _check_kind("points", points, _GEOMETRY_DTYPES)
     if points.ndim != 4 or not 1 <= points.shape[2] <= MAX_CONTROL_POINTS or points.shape[3] != 2:
         raise _shape_error("points", f"(B, N, D, 2) with D in 1 .. {MAX_CONTROL_POINTS}", points)
 
 
 def check_layout(strokes: Strokes) -> None:
     """Raise TypeError or ValueError unless all fields agree with `points` in dtype, device and shape."""
-    dtypes = (strokes.dtype, *_HALF_DTYPES)
-    _check_tensor("radius", strokes.radius, (strokes.dtype,), strokes.points)
-    _check_tensor("color", strokes.color, dtypes, strokes.points)
-    _check_tensor("opacity", strokes.opacity, dtypes, strokes.points)
-    _check_tensor("feather", strokes.feather, (strokes.dtype,), strokes.points)
+    points, radius, color, opacity = strokes.points, strokes.radius, strokes.color, strokes.opacity
+    dtype, device = points.dtype, points.device
+    dtypes = (dtype, *_HALF_DTYPES)
+    _check_tensor("radius", radius, (dtype,), device)
+    _check_tensor("color", color, dtypes, device)
+    _check_tensor("opacity", opacity, dtypes, device)
+    _check_tensor("feather", strokes.feather, (dtype,), device)
 
-    b, n = strokes.shape
-    if tuple(strokes.radius.shape) != (b, n, 2):
-        raise _shape_error("radius", f"({b}, {n}, 2)", strokes.radius)
-    ends = tuple(strokes.color.shape[:-1])
-    if ends not in ((b, n), (b, n, 2)) or not 1 <= strokes.color.shape[-1] <= MAX_CHANNELS:
-        raise _shape_error("color", f"({b}, {n}, C) or ({b}, {n}, 2, C) with C in 1 .. {MAX_CHANNELS}", strokes.color)
-    if tuple(strokes.opacity.shape) not in ((b, n), (b, n, 2)):
-        raise _shape_error("opacity", f"({b}, {n}) or ({b}, {n}, 2)", strokes.opacity)
-    if tuple(strokes.feather.shape) != (b, n):
+    b, n, _, _ = points.shape
+    if radius.shape != (b, n, 2):
+        raise _shape_error("radius", f"({b}, {n}, 2)", radius)
+    ends = color.shape[:-1]
+    if (ends != (b, n) and ends != (b, n, 2)) or not 1 <= color.shape[-1] <= MAX_CHANNELS:
+        raise _shape_error("color", f"({b}, {n}, C) or ({b}, {n}, 2, C) with C in 1 .. {MAX_CHANNELS}", color)
+    if opacity.shape != (b, n) and opacity.shape != (b, n, 2):
+        raise _shape_error("opacity", f"({b}, {n}) or ({b}, {n}, 2)", opacity)
+    if strokes.feather.shape != (b, n):
         raise _shape_error("feather", f"({b}, {n})", strokes.feather)
+    _check_textures(strokes.texture, strokes.texture_id, points, dtypes)
 
-    if (strokes.texture is None) != (strokes.texture_id is None):
+
+def _check_textures(
+    texture: Tensor | None, texture_id: Tensor | None, points: Tensor, dtypes: Sequence[torch.dtype]
+) -> None:
+    if (texture is None) != (texture_id is None):
         raise ValueError("texture and texture_id must be given together")
-    if strokes.texture is not None:
-        _check_tensor("texture", strokes.texture, dtypes, strokes.points)
-        if strokes.texture.ndim != 3 or strokes.texture.numel() == 0:
-            raise _shape_error("texture", "(K, h, w) with K, h, w >= 1", strokes.texture)
-    if strokes.texture_id is not None:
-        _check_tensor("texture_id", strokes.texture_id, _ID_DTYPES, strokes.points)
-        if tuple(strokes.texture_id.shape) != (b, n):
-            raise _shape_error("texture_id", f"({b}, {n})", strokes.texture_id)
+    if texture is not None:
+        _check_tensor("texture", texture, dtypes, points.device)
+        if texture.ndim != 3 or texture.numel() == 0:
+            raise _shape_error("texture", "(K, h, w) with K, h, w >= 1", texture)
+    if texture_id is not None:
+        b, n, _, _ = points.shape
+        _check_tensor("texture_id", texture_id, _ID_DTYPES, points.device)
+        if texture_id.shape != (b, n):
+            raise _shape_error("texture_id", f"({b}, {n})", texture_id)
 
 
 def check_values(fields: Mapping[str, Tensor]) -> None:
@@ -83,14 +91,18 @@ def check_values(fields: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name} must be {rules[name][0]}, got {_format(value, tensor.dtype)} at {where}")
 
 
-def _check_tensor(name: str, tensor: Any, dtypes: Sequence[torch.dtype], points: Tensor) -> None:
+def _check_kind(name: str, tensor: Any, dtypes: Sequence[torch.dtype]) -> None:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
     if tensor.dtype not in dtypes:
         allowed = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
         raise TypeError(f"{name} must be {allowed}, got {str(tensor.dtype).removeprefix('torch.')}")
-    if tensor.device != points.device:
-        raise ValueError(f"{name} must be on the device of points, {points.device}, got {tensor.device}")
+
+
+def _check_tensor(name: str, tensor: Any, dtypes: Sequence[torch.dtype], device: torch.device) -> None:
+    _check_kind(name, tensor, dtypes)
+    if tensor.device != device:
+        raise ValueError(f"{name} must be on the device of points, {device}, got {tensor.device}")
 
 
 def _shape_error(name: str, rule: str, tensor: Tensor) -> ValueError:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from neural_paint import Strokes, backends, paint, reference
-from neural_paint.ops.paint import _canonical, _segments
+from neural_paint.ops.paint import _canonical
 from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, brush_strokes
 
 F32, F64 = torch.float32, torch.float64
@@ -247,13 +247,15 @@ def test_rejects_bad_input(
         (4, torch.zeros(3, 2), r"feather must have shape \(2, 3\), got \(3, 2\)"),
         (5, torch.zeros(1, 2, 2), r"texture_id must come with texture"),
         (7, torch.zeros(2, 17, 8, 8), r"number of channels must be in \[1, 16\], got 17"),
-        (7, torch.zeros(1, 3, 8, 8), r"background must have shape \(2, \*, \*, \*\), got \(1, 3, 8, 8\)"),
+        (2, torch.zeros(2, 4, 3), r"color must have shape \(2, 3, 3\), got \(2, 4, 3\)"),
+        (3, torch.zeros(2), r"opacity must have shape \(2, 3, \*\), got \(2,\)"),
+        (7, torch.zeros(3, 3, 8, 8), r"background must have a batch of 1 or 2, got 3"),
         (9, -1, r"segments must be in \[0, 1024\], got -1"),
     ],
 )
 def test_operator_guards_memory(place: int, tensor: Any, message: str) -> None:
     """The C++ side checks what it is about to read, whoever calls."""
-    arguments = [*_canonical(valid(), torch.zeros(2, 3, 8, 8)), 0.0, _segments(3, 8, 8)]
+    arguments = [*_canonical(valid(), torch.zeros(2, 3, 8, 8)), 0.0, 1]
     arguments[place] = tensor
     with pytest.raises(RuntimeError, match=message):
         torch.ops.neural_paint.paint(*arguments)

@@ -1,4 +1,4 @@
-"""What users of `paint` rely on: exactness, determinism, torch's transforms, bad values, every fault of its peers."""
+"""What users of `paint` rely on: exactness, determinism, bad values, every fault of its peers."""
 
 from __future__ import annotations
 
@@ -85,76 +85,6 @@ def test_gradients_do_not_change_the_image() -> None:
     for t_min in (0.0, 0.3):
         plain = paint(scene, background, t_min=t_min)
         assert torch.equal(plain, paint(scene.clone().requires_grad_(), background, t_min=t_min).detach())
-
-
-# Torch's transforms
-
-
-def sum_of_squares(points: Tensor, color: Tensor, background: Tensor) -> Tensor:
-    b, n = points.shape[:2]
-    radius = points.new_full((b, n, 2), 3.0)
-    strokes = Strokes(points=points, radius=radius, color=color.sigmoid(), opacity=points.new_ones(b, n))
-    return (paint(strokes, background) ** 2).sum()
-
-
-@pytest.mark.parametrize("dynamic", [False, True])
-def test_compiles_without_graph_breaks(dynamic: bool) -> None:
-    torch._dynamo.reset()
-    compiled = torch.compile(sum_of_squares, fullgraph=True, dynamic=dynamic, backend="aot_eager")
-    for count in (5, 70, 130):
-        points, color = torch.rand(2, count, 3, 2) * 32, torch.randn(2, count, 3)
-        inputs = [points.requires_grad_(), color.requires_grad_(), torch.rand(1, 3, 32, 32)]
-        eager = sum_of_squares(*inputs)
-        expected = torch.autograd.grad(eager, inputs[:2])
-        loss = compiled(*inputs)
-        actual = torch.autograd.grad(loss, inputs[:2])
-        torch.testing.assert_close(loss, eager)
-        torch.testing.assert_close(actual, expected)
-
-
-@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_half_types_for_everything_but_geometry(half: torch.dtype) -> None:
-    strokes = brush_strokes(strokes=6, height=24, width=24, textures=1)
-    halves = strokes.replace(**{name: strokes.fields()[name].to(half) for name in ("color", "opacity", "texture")})
-    background = torch.rand(1, 3, 24, 24).to(half).requires_grad_()
-    halves.requires_grad_()
-    image = paint(halves, background)
-    exact = halves.replace(**{name: halves.fields()[name].float() for name in ("color", "opacity", "texture")})
-    assert image.dtype == half
-    assert torch.equal(image, paint(exact, background.float()).to(half))
-    image.float().sum().backward()
-    for name, field in [*halves.fields().items(), ("background", background)]:
-        if field.is_floating_point():
-            assert field.grad is not None and field.grad.dtype == field.dtype, name
-
-
-def test_autocast_computes_in_float32() -> None:
-    strokes = brush_strokes(strokes=6, height=24, width=24)
-    background = torch.rand(1, 3, 24, 24)
-    with torch.autocast("cpu", torch.bfloat16):
-        image = paint(strokes, background)
-    assert torch.equal(image, paint(strokes, background))
-
-
-def test_second_derivatives_are_refused_by_the_fused_backend_and_given_by_the_reference() -> None:
-    strokes = brush_strokes(strokes=2, height=8, width=8, length=5, radius=2.0, dtype=F64).requires_grad_()
-    background = torch.rand(1, 3, 8, 8, dtype=F64)
-    (first,) = torch.autograd.grad(paint(strokes, background).sum(), strokes.points, create_graph=True)
-    with pytest.raises(NotImplementedError, match="reference"):
-        first.sum().backward()
-    image = paint(strokes, background, backend="reference")
-    (first,) = torch.autograd.grad(image.square().sum(), strokes.points, create_graph=True)
-    (second,) = torch.autograd.grad(first.square().sum(), strokes.points)
-    assert second.abs().max() > 0
-
-
-def test_gradcheck_of_the_image_alone_needs_no_background_gradient() -> None:
-    """Inputs that want no gradient get none, and cost no error."""
-    strokes = brush_strokes(strokes=2, height=8, width=8, textures=1)
-    strokes.color.requires_grad_()
-    paint(strokes, torch.rand(1, 3, 8, 8)).sum().backward()
-    assert strokes.color.grad is not None
-    assert strokes.points.grad is None
 
 
 # Bad values

@@ -1,12 +1,12 @@
 // The tensors of `paint` as they arrive: guarded before a pointer is taken, then handed on as a Scene.
 #pragma once
 
-#include <torch/csrc/stable/ops.h>
-
+#include <initializer_list>
 #include <limits>
 #include <optional>
 
 #include "../check.h"
+#include "../tensors.h"
 
 namespace neural_paint {
 
@@ -15,11 +15,36 @@ constexpr int64_t kMaxSegments = 1024;
 
 constexpr int kMaxChannels = 16;
 
+// Once made, all fit together, and those that the schema takes in two shapes have the larger one.
 struct PaintInputs {
   using Tensor = torch::stable::Tensor;
-  const Tensor &points, &radius, &color, &opacity, &feather;
-  const std::optional<Tensor>&texture, &texture_id;
-  const Tensor& background;
+  Tensor points, radius;
+  Tensor color;    // (B, N, 1 or 2, C)
+  Tensor opacity;  // (B, N, 1 or 2)
+  Tensor feather;
+  std::optional<Tensor> texture, texture_id;
+  Tensor background;  // (B, C, H, W)
+
+  PaintInputs(const Tensor& points, const Tensor& radius, const Tensor& color, const Tensor& opacity,
+              const Tensor& feather, const std::optional<Tensor>& texture, const std::optional<Tensor>& texture_id,
+              const Tensor& background)
+      : points(points),
+        radius(radius),
+        color(color),
+        opacity(opacity),
+        feather(feather),
+        texture(texture),
+        texture_id(texture_id),
+        background(background) {
+    check();
+    const int64_t b = batch(), n = strokes(), c = channels();
+    if (color.dim() == 3)
+      this->color = view(color, {b, n, 1, c}, {color.stride(0), color.stride(1), 0, color.stride(2)});
+    if (opacity.dim() == 2) this->opacity = view(opacity, {b, n, 1}, {opacity.stride(0), opacity.stride(1), 0});
+    if (background.size(0) != b)
+      this->background = view(background, {b, c, height(), width()},
+                              {0, background.stride(1), background.stride(2), background.stride(3)});
+  }
 
   int64_t batch() const { return points.size(0); }
   int64_t strokes() const { return points.size(1); }
@@ -39,14 +64,24 @@ struct PaintInputs {
     check_geometry_dtype(points, "points");
     check_range("number of control points", points.size(2), 1, 4);
     check_range("number of strokes", strokes(), 0, std::numeric_limits<int32_t>::max());
-    check_like_points(background, "background", {batch(), kAny, kAny, kAny});
+    check_like_points(background, "background", {kAny, kAny, kAny, kAny});
+    if (background.size(0) != 1 && background.size(0) != batch())
+      fail("background", "have a batch of 1 or " + std::to_string(batch()), background.size(0));
     check_range("number of channels", channels(), 1, kMaxChannels);
     check_like_points(radius, "radius", {batch(), strokes(), 2});
     check_like_points(feather, "feather", {batch(), strokes()});
-    check_like_points(color, "color", {batch(), strokes(), kAny, channels()});
-    check_like_points(opacity, "opacity", {batch(), strokes(), kAny});
-    check_range("number of colors of a stroke", color.size(2), 1, 2);
-    check_range("number of opacities of a stroke", opacity.size(2), 1, 2);
+    if (color.dim() == 3) {
+      check_like_points(color, "color", {batch(), strokes(), channels()});
+    } else {
+      check_like_points(color, "color", {batch(), strokes(), kAny, channels()});
+      check_range("number of colors of a stroke", color.size(2), 1, 2);
+    }
+    if (opacity.dim() == 2) {
+      check_like_points(opacity, "opacity", {batch(), strokes()});
+    } else {
+      check_like_points(opacity, "opacity", {batch(), strokes(), kAny});
+      check_range("number of opacities of a stroke", opacity.size(2), 1, 2);
+    }
     if (texture.has_value() != texture_id.has_value()) fail("texture_id", "come with texture", "one without the other");
     if (!texture.has_value()) return;
     check_like_points(*texture, "texture", {kAny, kAny, kAny});

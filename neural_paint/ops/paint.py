@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -50,44 +51,58 @@ def paint(
     _check(strokes, background, t_min)
     if check:
         strokes.validate()
-    if backends.pick(backend, strokes.device) == "reference":
+    if backends.pick(backend, background.device) == "reference":
         return reference.paint(strokes, background, t_min=t_min)
     tensors = _canonical(strokes, background)
-    differentiable = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
-    segments = _segments(strokes.num_strokes, *background.shape[2:]) if differentiable else 0
-    image, *_ = _paint(*tensors, t_min, segments)
-    return image.to(background.dtype)
+    recorded = _differentiable(tensors)
+    segments = _segments(tensors) if recorded else 0
+    if recorded and not torch.compiler.is_compiling():
+        image = _Paint.apply(*tensors, t_min, segments)
+    else:
+        image = _call(_paint, *tensors, t_min, segments, recorded=recorded)[0]
+    return _as(image, background.dtype)
 
 
 def _check(strokes: Strokes, background: Tensor, t_min: float) -> None:
     if not isinstance(background, Tensor) or not background.is_floating_point():
         kind = background.dtype if isinstance(background, Tensor) else type(background).__name__
         raise TypeError(f"background must be a floating-point tensor, got {kind}")
-    batch, channels = strokes.batch_size, strokes.channels
-    if background.ndim != 4 or background.shape[0] not in (1, batch) or background.shape[1] != channels:
+    points, channels, shape = strokes.points, strokes.channels, background.shape
+    batch = points.shape[0]
+    if len(shape) != 4 or (shape[0] != batch and shape[0] != 1) or shape[1] != channels:
         rule = f"({batch} or 1, {channels}, H, W), as the strokes have B = {batch} and C = {channels}"
-        raise ValueError(f"background must have shape {rule}, got {tuple(background.shape)}")
-    if background.device != strokes.device:
-        raise ValueError(f"background must be on the device of the strokes, {strokes.device}, got {background.device}")
+        raise ValueError(f"background must have shape {rule}, got {tuple(shape)}")
+    if background.device != points.device:
+        raise ValueError(f"background must be on the device of the strokes, {points.device}, got {background.device}")
     if not 0 <= t_min < 1:
         raise ValueError(f"t_min must be in [0, 1), got {t_min}")
 
 
+def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
+
+
 def _canonical(strokes: Strokes, background: Tensor) -> tuple[Tensor | None, ...]:
-    """The operator's tensors: one dtype, colour and opacity with an axis of ends, a background for every canvas."""
-    dtype = strokes.dtype
-    color = strokes.color if strokes.color.ndim == 4 else strokes.color[:, :, None]
-    opacity = strokes.opacity if strokes.opacity.ndim == 3 else strokes.opacity[:, :, None]
+    """The operator's tensors: the fields in one dtype, and the background."""
+    dtype, texture, texture_id = strokes.dtype, strokes.texture, strokes.texture_id
     return (
         strokes.points,
         strokes.radius,
-        color.to(dtype),
-        opacity.to(dtype),
+        _as(strokes.color, dtype),
+        _as(strokes.opacity, dtype),
         strokes.feather,
-        None if strokes.texture is None else strokes.texture.to(dtype),
-        None if strokes.texture_id is None else strokes.texture_id.long(),
-        background.to(dtype).expand(strokes.batch_size, -1, -1, -1),
+        None if texture is None else _as(texture, dtype),
+        None if texture_id is None else _as(texture_id, torch.int64),
+        _as(background, dtype),
     )
+
+
+def _differentiable(tensors: Sequence[Tensor | None]) -> bool:
+    if torch.is_grad_enabled():
+        for tensor in tensors:
+            if tensor is not None and tensor.requires_grad:
+                return True
+    return False
 
 
 # The forward pass saves the transmittance above every segment of a pixel's strokes but the first, so that the backward
@@ -98,7 +113,9 @@ _MAX_SEGMENTS = 16
 _TILES_PER_STROKE = 16
 
 
-def _segments(strokes: int, height: int, width: int) -> int:
+def _segments(tensors: Sequence[Any]) -> int:
+    strokes = tensors[0].shape[1]
+    _, _, height, width = tensors[-1].shape
     tiles = max(((height + 31) // 32) * ((width + 31) // 32), 1)
     listed = min(strokes, (strokes * _TILES_PER_STROKE + tiles - 1) // tiles)
     return min(max((listed + _STROKES_PER_SEGMENT - 1) // _STROKES_PER_SEGMENT, 1), _MAX_SEGMENTS)
@@ -117,10 +134,10 @@ def _(
     t_min: float,
     segments: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    batch, _channels, height, width = background.shape
+    batch, (_, channels, height, width) = points.shape[0], background.shape
     saved = batch if segments > 0 else 0
     return (
-        background.new_empty(background.shape),
+        background.new_empty(batch, channels, height, width),
         background.new_empty(saved, height, width),
         background.new_empty(saved, max(segments - 1, 0), height, width),
         background.new_empty(saved, height, width, dtype=torch.int32),
@@ -149,19 +166,55 @@ def _(
     return (*(x.new_empty(x.shape) for x in fields), d_texture, grad.new_empty(grad.shape))
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, t_min, _segments = inputs
-    _image, *saved = output
+def _call(op: Callable[..., Any], *arguments: Any, recorded: bool) -> Any:
+    """Call an operator; where nothing of it is recorded, without entering its autograd."""
+    if recorded or torch.compiler.is_compiling():
+        return op(*arguments)
+    with torch._C._AutoDispatchBelowAutograd():
+        return op(*arguments)
+
+
+# Gradients: one pair of formulas, `_save` and `_backward`, entered in two ways. `_Paint` is for plain calls;
+# `register_autograd` for those that reach the operator itself, as compiled code does. There the dispatcher enters
+# Python once more each way, which on small canvases takes longer than painting.
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], saved: Sequence[Tensor]) -> None:
+    *tensors, ctx.t_min, _segments = inputs
     ctx.save_for_backward(*tensors, *saved)
-    ctx.t_min = t_min
-    ctx.mark_non_differentiable(*saved)
 
 
 def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-    texture_gradient = ctx.needs_input_grad[5]
-    gradients = _paint_backward(grad, *ctx.saved_tensors, ctx.t_min, texture_gradient)
+    *_, texture_gradient, _id, background_gradient, _t_min, _segments = ctx.needs_input_grad
+    saved = ctx.saved_tensors
+    # Gradients that are to be differentiated again need the operator's own autograd, which refuses.
+    recorded = torch.is_grad_enabled()
+    gradients = _call(_paint_backward, grad, *saved, ctx.t_min, texture_gradient, recorded=recorded)
     *fields, d_texture, d_background = gradients
-    return (*fields, d_texture if texture_gradient else None, None, d_background, None, None)
+    return (
+        *fields,
+        d_texture if texture_gradient else None,
+        None,
+        d_background.sum_to_size(saved[7].shape) if background_gradient else None,
+        None,
+        None,
+    )
+
+
+class _Paint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        image, *saved = _call(_paint, *inputs, recorded=False)
+        _save(ctx, inputs, saved)
+        return image
+
+    backward = staticmethod(_backward)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    _image, *saved = output
+    _save(ctx, inputs, saved)
+    ctx.mark_non_differentiable(*saved)
 
 
 def _double_backward(ctx: Any, *grads: Tensor) -> None:
