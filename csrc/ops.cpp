@@ -31,9 +31,8 @@ PyMODINIT_FUNC PyInit__C() {
   static PyModuleDef definition = {
       PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
   PyObject* module = PyModule_Create(&definition);
-  if (module &&
-      (PyModule_AddStringConstant(module, "cuda_architectures", NEURAL_PAINT_CUDA_ARCHITECTURES) < 0 ||
-       PyModule_AddStringConstant(module, "instruction_sets", neural_paint::kInstructionSets) < 0)) {
+  if (module && (PyModule_AddStringConstant(module, "cuda_architectures", NEURAL_PAINT_CUDA_ARCHITECTURES) < 0 ||
+                 PyModule_AddStringConstant(module, "instruction_sets", neural_paint::kInstructionSets) < 0)) {
     Py_CLEAR(module);
   }
   return module;
