@@ -2,6 +2,8 @@
 #include <Python.h>
 #include <torch/csrc/stable/library.h>
 
+#include "cpu/instruction_set.h"
+
 STABLE_TORCH_LIBRARY(neural_paint, m) {
   // N strokes composited over a background, and what the backward pass needs of it (empty where `segments`
   // is 0): cpu/paint.cpp.
@@ -25,13 +27,14 @@ STABLE_TORCH_LIBRARY(neural_paint, m) {
   m.def("stroke_bounds(Tensor points, Tensor radius, Tensor feather) -> Tensor");
 }
 
-// Importing the module loads the library, which registers the operators above. It holds one string: which GPUs the
-// library was built for.
+// Importing the module loads the library, which registers the operators above. It holds two strings: which GPUs and
+// which instruction sets of the CPU the library was built for.
 PyMODINIT_FUNC PyInit__C() {
   static PyModuleDef definition = {
       PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
   PyObject* module = PyModule_Create(&definition);
-  if (module && PyModule_AddStringConstant(module, "cuda_architectures", NEURAL_PAINT_CUDA_ARCHITECTURES) < 0) {
+  if (module && (PyModule_AddStringConstant(module, "cuda_architectures", NEURAL_PAINT_CUDA_ARCHITECTURES) < 0 ||
+                 PyModule_AddStringConstant(module, "instruction_sets", neural_paint::kInstructionSets) < 0)) {
     Py_CLEAR(module);
   }
   return module;

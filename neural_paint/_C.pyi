@@ -1,1 +1,2 @@
 cuda_architectures: str
+instruction_sets: str

@@ -53,6 +53,11 @@ def pick(backend: str | None, device: torch.device | str, op: str = "paint") -> 
     return backend
 
 
+def instruction_set() -> str:
+    """The CPU kernels' instruction set in use: "baseline", "avx2" or "avx512" on x86-64, "neon" on aarch64."""
+    return _C.instruction_sets.split(",")[torch.ops.neural_paint.use_instruction_set(-1)]
+
+
 def info() -> dict[str, Any]:
     """What `neural-paint info` prints: versions, kernels, threads, devices."""
     from neural_paint import __version__
@@ -66,6 +71,7 @@ def info() -> dict[str, Any]:
         "backends": {device: available(device) for device in devices},
         "cuda_kernels": sorted(op for op, held in _KERNELS.items() if "cuda" in held),
         "cuda_architectures": [f"sm_{number}" for number in _C.cuda_architectures.split(",") if number],
+        "instruction_set": instruction_set(),
         "threads": torch.get_num_threads(),
         "devices": ["cpu", *(f"cuda:{i} ({name})" for i, name in enumerate(gpus))],
     }

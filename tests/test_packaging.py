@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.resources
+import platform
 
 import torch
 
 import neural_paint
 import neural_paint.kernels
-from neural_paint import backends
+from neural_paint import _C, backends
 
 
 def test_version_is_the_distribution_s() -> None:
@@ -33,4 +34,7 @@ def test_info_names_what_runs_here() -> None:
     assert info["torch"] == torch.__version__
     assert info["backends"]["cpu"] == ["cpp", "reference"]
     assert bool(info["cuda_kernels"]) == bool(info["cuda_architectures"])
+    lowest = "neon" if platform.machine() in ("aarch64", "arm64") else "baseline"
+    assert _C.instruction_sets.split(",")[0] == lowest
+    assert info["instruction_set"] in _C.instruction_sets.split(",")
     assert info["threads"] == torch.get_num_threads()

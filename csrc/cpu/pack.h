@@ -14,7 +14,7 @@ NP_MATH_BEGIN
 
 template <typename T>
 struct Register {
-  static constexpr int lanes = NP_VECTOR_BYTES / int(sizeof(T));
+  static constexpr int lanes = NP_VECTOR_BYTES / int(sizeof(T)), side_by_side = 2;
   typedef T Value __attribute__((vector_size(NP_VECTOR_BYTES)));
   using Mask = decltype(Value{} < Value{});
 
@@ -36,7 +36,7 @@ struct Register {
 #if defined(__x86_64__)
 template <>
 struct Register<float> {
-  static constexpr int lanes = NP_VECTOR_BYTES / 4;
+  static constexpr int lanes = NP_VECTOR_BYTES / 4, side_by_side = 2;
   typedef float Value __attribute__((vector_size(NP_VECTOR_BYTES)));
   using Mask = decltype(Value{} < Value{});
 #if NP_VECTOR_BYTES == 64
@@ -59,11 +59,25 @@ struct Register<float> {
   static NP_HOST_DEVICE uint32_t bits(Mask a) { return uint32_t(_mm_movemask_ps((__m128)a)); }
 #endif
 };
+#elif defined(__aarch64__)
+template <>
+struct Register<float> {
+  static constexpr int lanes = 4, side_by_side = 4;  // of 32 registers
+  typedef float Value __attribute__((vector_size(16)));
+  using Mask = decltype(Value{} < Value{});
+
+  // Of a number and a NaN these give the number, so the second operand for a NaN first one. No caller has a NaN second.
+  static NP_HOST_DEVICE Value maximum(Value a, Value b) { return (Value)vmaxnmq_f32((float32x4_t)a, (float32x4_t)b); }
+  static NP_HOST_DEVICE Value minimum(Value a, Value b) { return (Value)vminnmq_f32((float32x4_t)a, (float32x4_t)b); }
+  static NP_HOST_DEVICE Value absolute(Value a) { return (Value)vabsq_f32((float32x4_t)a); }
+  static NP_HOST_DEVICE Value square_root(Value a) { return (Value)vsqrtq_f32((float32x4_t)a); }
+  static NP_HOST_DEVICE uint32_t bits(Mask a) { return vaddvq_u32((uint32x4_t)(a & Mask{1, 2, 4, 8})); }
+};
 #endif
 
-// Two registers hide the latency of the long chains of the search for t*; 16 lanes are a whole 4 x 4 block.
+// Registers side by side hide the latency of the long chains of the search for t*; 16 lanes are a whole 4 x 4 block.
 template <typename T>
-constexpr int kLanes = 2 * Register<T>::lanes < 16 ? 2 * Register<T>::lanes : 16;
+constexpr int kLanes = std::min(Register<T>::side_by_side * Register<T>::lanes, 16);
 
 // The result of a comparison: all bits of a lane set, or none.
 template <typename T, int W>

@@ -15,6 +15,8 @@
 #include "inputs.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace neural_paint {
