@@ -70,8 +70,13 @@ class TileGradient {
     last_ = bins_.strokes.data() + bins_.offsets[index] + listed_ - 1;
     for (int block = 0; block < 64; ++block) {
       const int32_t* evaluated = evaluated_ + block * kBlockPixels;
-      shallowest_[block] = *std::min_element(evaluated, evaluated + kBlockPixels);
-      deepest_[block] = *std::max_element(evaluated, evaluated + kBlockPixels);
+      int32_t least = evaluated[0], greatest = evaluated[0];
+      for (int i = 1; i < kBlockPixels; ++i) {
+        least = std::min(least, evaluated[i]);
+        greatest = std::max(greatest, evaluated[i]);
+      }
+      shallowest_[block] = least;
+      deepest_[block] = greatest;
     }
     const int64_t deepest = *std::max_element(deepest_, deepest_ + 64);
     const int64_t segment = segment_length(listed_, incoming_.segments);
@@ -80,15 +85,19 @@ class TileGradient {
 
  private:
   void load(const Tile& tile) {
-    std::fill_n(state_, 64 * stride(), T(0));
-    std::fill_n(evaluated_, kTilePixels, 0);
+    if (!tile.is_whole()) {
+      std::fill_n(state_, 64 * stride(), T(0));
+      std::fill_n(evaluated_, kTilePixels, 0);
+    }
     tile.read(incoming_.evaluated, evaluated_, kBlockPixels);
     tile.read(incoming_.transmittance, above(0), stride());
     for (int64_t c = 0; c < scene_.channels; ++c) {
       tile.read(incoming_.grad, grad(0, c), stride(), c);
       tile.read(scene_.background, below(0, c), stride(), c);
-      for (int block = 0; block < 64; ++block)
-        for (int i = 0; i < kBlockPixels; ++i) plane_[block * kBlockPixels + i] = above(block)[i] * grad(block, c)[i];
+      for (int pixel = 0; pixel < kTilePixels; pixel += kLanes<T>) {
+        const int block = pixel / kBlockPixels, first = pixel % kBlockPixels;
+        (V::load(above(block) + first) * V::load(grad(block, c) + first)).store(plane_ + pixel);
+      }
       tile.write(plane_, kBlockPixels, d_background_ + corner(tile, c), scene_.width);
     }
   }
