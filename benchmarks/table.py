@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
 Benchmark = dict[str, Any]
+# By the head of the column, what its cells hold.
+Columns = dict[str, Callable[[Benchmark], str]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,9 +72,8 @@ def clean(run: dict[str, Any]) -> dict[str, Any]:
 
 def run_tables(run: dict[str, Any]) -> str:
     """One run as Markdown: the machine, then a table of each kind of benchmark."""
-    operators = [b for b in run["benchmarks"] if "backend" in b["extra_info"]]
     painters = [b for b in run["benchmarks"] if "psnr" in b["extra_info"]]
-    tables = [operator_table(operators), painter_table(painters)]
+    tables = [*operator_tables(run["benchmarks"]), painter_table(painters)]
     return "\n\n".join([machine_line(run), *filter(None, tables)])
 
 
@@ -82,20 +83,68 @@ def machine_line(run: dict[str, Any]) -> str:
     return f"{cpu['brand_raw']}, {cpu['count']} cores, {' and '.join(sorted(versions))}:"
 
 
-def operator_table(benchmarks: list[Benchmark]) -> str:
-    """A row for each fused backend, next to plain PyTorch in the same run where that was measured."""
-    reference = {b["group"]: b for b in benchmarks if b["extra_info"]["backend"] == "reference"}
-    rows = []
-    for benchmark in benchmarks:
-        if benchmark["extra_info"]["backend"] == "reference":
+def operator_tables(benchmarks: list[Benchmark]) -> Iterable[str]:
+    """What each table shows, and the table; bench_paint.py notes which one a benchmark is a row of."""
+    for name, (title, extra_columns) in OPERATOR_TABLES.items():
+        chosen = [b for b in benchmarks if b["extra_info"].get("table") == name]
+        if not chosen:
             continue
-        what, case = benchmark["group"].split(": ", 1)
-        plain = reference.get(benchmark["group"])
-        ratio = f"{number(median(plain) / median(benchmark))}x" if plain else ""
-        times = [milliseconds(benchmark), milliseconds(plain), ratio]
-        rows.append([case, what, benchmark["extra_info"]["backend"], *times, peak(benchmark), peak(plain)])
-    header = ["scene", "pass", "backend", "ms", "plain PyTorch, ms", "ratio", "peak MiB", "plain PyTorch, MiB"]
-    return markdown(header, rows, numeric=5)
+        columns = extra_columns(chosen)
+        rows = [[*scene(b), *(column(b) for column in columns.values())] for b in chosen]
+        yield title
+        yield markdown(["scene", "pass", "implementation", *columns], rows, numeric=len(columns))
+
+
+def scene(benchmark: Benchmark) -> list[str]:
+    info = benchmark["extra_info"]
+    return [info["case"], info["pass"], IMPLEMENTATIONS.get(info["backend"], info["backend"])]
+
+
+def share_columns(_: list[Benchmark]) -> Columns:
+    return {
+        "ms": milliseconds,
+        "GFLOP": lambda b: number(b["extra_info"]["gflop"]),
+        "GFLOP/s": lambda b: number(rate(b)),
+        "matrix product, GFLOP/s": lambda b: number(b["extra_info"]["matmul_gflops"]),
+        "share": lambda b: f"{100 * rate(b) / b['extra_info']['matmul_gflops']:.1f} %",
+    }
+
+
+def opponents_columns(benchmarks: list[Benchmark]) -> Columns:
+    fastest: dict[str, float] = {}
+    for benchmark in benchmarks:
+        what = benchmark["extra_info"]["pass"]
+        fastest[what] = min(median(benchmark), fastest.get(what, math.inf))
+    return {
+        "ms": milliseconds,
+        "times the fastest": lambda b: number(median(b) / fastest[b["extra_info"]["pass"]]),
+        "peak MiB": peak,
+    }
+
+
+def strokes_columns(_: list[Benchmark]) -> Columns:
+    return {
+        "ms": milliseconds,
+        "µs a stroke": lambda b: number(1e6 * median(b) / b["extra_info"]["strokes"]),
+        "peak MiB": peak,
+    }
+
+
+def call_columns(_: list[Benchmark]) -> Columns:
+    return {"µs": lambda b: number(1e6 * median(b))}
+
+
+OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
+    "share": ("How near to the limit, for which a float32 matrix product in the same run stands:", share_columns),
+    "opponents": ("Next to plain PyTorch:", opponents_columns),
+    "strokes": ("More and more strokes:", strokes_columns),
+    "call": ("A call with next to nothing to paint:", call_columns),
+}
+IMPLEMENTATIONS = {
+    "plain": "plain PyTorch, the same method",
+    "reference": "plain PyTorch, the reference",
+    "empty": "an empty `autograd.Function`",
+}
 
 
 def painter_table(benchmarks: list[Benchmark]) -> str:
@@ -113,13 +162,18 @@ def median(benchmark: Benchmark) -> float:
     return float(benchmark["stats"]["median"])
 
 
-def milliseconds(benchmark: Benchmark | None) -> str:
-    return number(1000 * median(benchmark)) if benchmark else ""
+def milliseconds(benchmark: Benchmark) -> str:
+    return number(1000 * median(benchmark))
 
 
-def peak(benchmark: Benchmark | None) -> str:
+def rate(benchmark: Benchmark) -> float:
+    """GFLOP/s, by the operations that the scene must take."""
+    return float(benchmark["extra_info"]["gflop"]) / median(benchmark)
+
+
+def peak(benchmark: Benchmark) -> str:
     """The peak of memory, empty where it was not measured."""
-    mebibytes = benchmark["extra_info"].get("peak_mib") if benchmark else None
+    mebibytes = benchmark["extra_info"].get("peak_mib")
     return "" if mebibytes is None else f"{mebibytes:,.1f}"
 
 

@@ -17,16 +17,25 @@ _spec.loader.exec_module(table)
 
 
 def benchmark(group: str, seconds: float, **extra: Any) -> dict[str, Any]:
-    info = {"case": group, "threads": 2, "torch": "2.13.0", "peak_mib": 12.34, **extra}
+    info = {"case": group, "threads": 2, "torch": "2.13.0", **extra}
     return {"group": group, "extra_info": info, "stats": {"median": seconds, "data": [seconds]}}
+
+
+def paint(table: str, seconds: float, **extra: Any) -> dict[str, Any]:
+    info = {"table": table, "case": "512x512", "pass": "forward", "backend": "cpp", **extra}
+    return benchmark(f"{table}: forward, 512x512", seconds, **info)
 
 
 def run() -> dict[str, Any]:
     """A file as pytest-benchmark writes it."""
     benchmarks = [
-        benchmark("forward: 512x512", 0.0123456, backend="cpp"),
-        benchmark("forward: 512x512", 2.0, backend="reference", peak_mib=1234.5),
-        benchmark("backward: 512x512", 0.5, backend="cpp", peak_mib=None),
+        paint("share", 0.0123456, gflop=0.142, matmul_gflops=100.0),
+        paint("opponents", 0.0123456, peak_mib=12.34),
+        paint("opponents", 2.0, backend="plain", peak_mib=1234.5),
+        paint("opponents", 0.5, **{"pass": "forward and backward"}, peak_mib=None),
+        paint("strokes", 0.5, strokes=10_000, peak_mib=99.0),
+        paint("call", 0.00003),
+        paint("call", 0.000005, backend="empty"),
         benchmark("painter: 256x256", 21.04, psnr=30.126, step_ms=70.13),
     ]
     machine = {"node": "secret", "system": "Linux", "machine": "x86_64", "python_version": "3.11.7"}
@@ -54,8 +63,13 @@ def test_tables_stand_between_the_markers(tmp_path: Path, arguments: list[str]) 
     assert text.startswith(f"before\n{table.BEGIN}\n") and text.endswith(f"{table.END}\nafter\n")
     assert "old" not in text
     assert "A CPU, 4 cores, 2 threads, torch 2.13.0:" in text
-    assert "| 512x512 | forward | cpp | 12.3 | 2,000 | 162x | 12.3 | 1,234.5 |" in text
-    assert "| 512x512 | backward | cpp | 500 |  |  |  |  |" in text
+    assert "| 512x512 | forward | cpp | 12.3 | 0.142 | 11.5 | 100 | 11.5 % |" in text
+    assert "| 512x512 | forward | cpp | 12.3 | 1.00 | 12.3 |" in text
+    assert "| 512x512 | forward | plain PyTorch, the same method | 2,000 | 162 | 1,234.5 |" in text
+    assert "| 512x512 | forward and backward | cpp | 500 | 1.00 |  |" in text
+    assert "| 512x512 | forward | cpp | 500 | 50.0 | 99.0 |" in text
+    assert "| 512x512 | forward | cpp | 30.0 |" in text
+    assert "| 512x512 | forward | an empty `autograd.Function` | 5.00 |" in text
     assert "| painter: 256x256 | 21.0 | 70.1 | 30.13 |" in text
     assert table.main([*arguments, "--check"]) == 0
 
