@@ -21,13 +21,24 @@ def benchmark(group: str, seconds: float, **extra: Any) -> dict[str, Any]:
     return {"group": group, "extra_info": info, "stats": {"median": seconds, "data": [seconds]}}
 
 
+def scores(*values: float) -> dict[str, float]:
+    return dict(zip(("flat_psnr", "prefix_psnr", "psnr", "ssim"), values, strict=True))
+
+
 def run() -> dict[str, Any]:
     """A file as pytest-benchmark writes it."""
     benchmarks = [
         benchmark("forward: 512x512", 0.0123456, backend="cpp"),
         benchmark("forward: 512x512", 2.0, backend="reference", peak_mib=1234.5),
         benchmark("backward: 512x512", 0.5, backend="cpp", peak_mib=None),
-        benchmark("painter: 256x256", 21.04, psnr=30.126, step_ms=70.13),
+        benchmark(
+            "painter: 256x256, 5 s", 5.1, case="cat", steps=1234, flat_psnr=18.5, prefix_psnr=24, psnr=29, ssim=0.8
+        ),
+        benchmark(
+            "painter: 256x256, 5 s", 5.2, case="dog", steps=999, flat_psnr=19.5, prefix_psnr=25, psnr=32, ssim=0.9
+        ),
+        benchmark("painter: 256x256, 300 steps", 9.0, case="both in one batch", steps=300, psnr=28.126),
+        benchmark("painter: start", 1.234, case="start"),
     ]
     machine = {"node": "secret", "system": "Linux", "machine": "x86_64", "python_version": "3.11.7"}
     return {
@@ -56,7 +67,10 @@ def test_tables_stand_between_the_markers(tmp_path: Path, arguments: list[str]) 
     assert "A CPU, 4 cores, 2 threads, torch 2.13.0:" in text
     assert "| 512x512 | forward | cpp | 12.3 | 2,000 | 162x | 12.3 | 1,234.5 |" in text
     assert "| 512x512 | backward | cpp | 500 |  |  |  |  |" in text
-    assert "| painter: 256x256 | 21.0 | 70.1 | 30.13 |" in text
+    assert "| 5 s | cat | 1,234 | 18.50 | 24.00 | 29.00 | 0.80 |" in text
+    assert "| 5 s | **mean** |  | 19.00 | 24.50 | 30.50 | 0.85 |" in text
+    assert "| 300 steps | both in one batch | 300 |  |  | 28.13 |  |" in text
+    assert "Starting the painter, in a new process, takes 1.23 s:" in text
     assert table.main([*arguments, "--check"]) == 0
 
 
