@@ -12,7 +12,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,7 +75,8 @@ def clean(run: dict[str, Any]) -> dict[str, Any]:
 def run_tables(run: dict[str, Any]) -> str:
     """One run as Markdown: the machine, then a table of each kind of benchmark."""
     painters = [b for b in run["benchmarks"] if "psnr" in b["extra_info"]]
-    tables = [*operator_tables(run["benchmarks"]), painter_table(painters)]
+    starts = [b for b in run["benchmarks"] if b["extra_info"]["case"] == "start"]
+    tables = [*operator_tables(run["benchmarks"]), painter_table(painters), start_line(starts)]
     return "\n\n".join([machine_line(run), *filter(None, tables)])
 
 
@@ -148,14 +151,31 @@ IMPLEMENTATIONS = {
 
 
 def painter_table(benchmarks: list[Benchmark]) -> str:
-    """A row for each photograph that was painted."""
-    columns: dict[str, Callable[[Benchmark], str]] = {
-        "photograph": lambda b: b["extra_info"]["case"],
-        "seconds": lambda b: number(median(b)),
-        "ms a step": lambda b: number(b["extra_info"]["step_ms"]),
-        "PSNR, dB": lambda b: f"{b['extra_info']['psnr']:.2f}",
-    }
-    return markdown(list(columns), [[cell(b) for cell in columns.values()] for b in benchmarks], numeric=3)
+    """The paintings of each budget, and what they are worth in the mean."""
+    columns = {"mean colour, dB": "flat_psnr", "prefixes, dB": "prefix_psnr", "PSNR, dB": "psnr", "SSIM": "ssim"}
+    rows = []
+    for group, members in groupby(benchmarks, key=lambda b: b["group"]):
+        paintings = [benchmark["extra_info"] for benchmark in members]
+        budget = group.split(", ", 1)[-1]
+        for painting in paintings:
+            values = [decibels(painting.get(key)) for key in columns.values()]
+            rows.append([budget, painting["case"], f"{painting['steps']:,}", *values])
+        if len(paintings) > 1:
+            means = [decibels(fmean(painting[key] for painting in paintings)) for key in columns.values()]
+            rows.append([budget, "**mean**", "", *means])
+    return markdown(["painter", "photograph", "steps", *columns], rows, numeric=5)
+
+
+def start_line(benchmarks: list[Benchmark]) -> str:
+    """How long a new process takes before it paints."""
+    return "".join(
+        f"Starting the painter takes {number(median(b))} s: importing, and a first step." for b in benchmarks
+    )
+
+
+def decibels(value: float | None) -> str:
+    """A score to hundredths, empty where it was not measured."""
+    return "" if value is None else f"{value:.2f}"
 
 
 def median(benchmark: Benchmark) -> float:

@@ -10,6 +10,7 @@ import torch
 import typer
 
 from neural_paint import __version__, backends
+from neural_paint.brushes import BRUSHES
 from neural_paint.io import ImageError, demo_photo
 from neural_paint.paint_command import PaintOptions, paint_photos
 from neural_paint.paint_jobs import plan_jobs
@@ -76,6 +77,12 @@ def _device(name: str) -> str:
     count = torch.cuda.device_count() if device.type == "cuda" else 1
     if (device.index or 0) >= count or "cpp" not in backends.available(device):
         raise typer.BadParameter(f"{name} cannot be used here; `neural-paint info` lists what can")
+    return name
+
+
+def _brush(name: str) -> str:
+    if name not in BRUSHES:
+        raise typer.BadParameter(f"must be one of {', '.join(BRUSHES)}, got {name}")
     return name
 
 
@@ -170,6 +177,9 @@ def paint(
             callback=_within(16, 16_384),
         ),
     ] = 320,
+    brush: Annotated[
+        str, typer.Option(metavar="NAME", help=f"One of {', '.join(BRUSHES)}.", callback=_brush)
+    ] = "round",
     seed: Annotated[
         int,
         typer.Option(
@@ -211,6 +221,7 @@ def paint(
         seconds=seconds,
         size=size,
         fit=fit,
+        brush=brush,
         seed=seed,
         device=device,
         video=VideoOptions(video_seconds, video_size),

@@ -39,6 +39,7 @@ class PaintOptions:
     seconds: float | None
     size: int | None
     fit: int
+    brush: str
     seed: int
     device: str
     video: VideoOptions
@@ -122,7 +123,14 @@ def _stop_signals() -> Iterator[list[int]]:
 
 
 def _optimise(photo: Tensor, options: PaintOptions, received: list[int], title: str) -> Step:
-    painter = reconstruct(photo, options.strokes, steps=options.steps, seconds=options.seconds, seed=options.seed)
+    painter = reconstruct(
+        photo,
+        options.strokes,
+        steps=options.steps,
+        seconds=options.seconds,
+        brush=options.brush,
+        seed=options.seed,
+    )
     with Progress(sys.stderr, title) as progress:
         for step in painter:
             text = f"step {step.index + 1}, {step.strokes.num_strokes} strokes, {step.psnr:.2f} dB"
@@ -200,6 +208,7 @@ def _metadata(step: Step, job: Job, options: PaintOptions, size: tuple[int, int]
         "program": f"neural-paint {__version__}",
         "photo": job.photo.name,
         "size": size,
+        "brush": options.brush,
         "seed": options.seed,
         "steps": step.index + 1,
         "psnr": round(step.psnr, 3),

@@ -116,6 +116,15 @@ def test_first_frame_of_an_animation(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert load_image(output)[0, 0].mean() > 0.9
 
 
+def test_brush(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = tmp_path / "strokes.safetensors"
+    status, _, err = _run(capsys, "paint", photo, "-o", tmp_path / "a.png", "--save", saved, *_QUICK, "--brush", "dry")
+    assert (status, err) == (0, "")
+    strokes = load_strokes(saved).strokes
+    assert strokes.texture is not None and strokes.texture_id is not None
+    assert strokes.texture_id.unique().numel() > 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -128,6 +137,7 @@ def test_first_frame_of_an_animation(tmp_path: Path, capsys: pytest.CaptureFixtu
         (("--steps", "5", "--seconds", "5"), "--steps and --seconds exclude each other"),
         (("--size", "0"), "'--size': must be in 1 .. 65,500, got 0"),
         (("--fit", "15"), "'--fit': must be in 16 .. 16,384, got 15"),
+        (("--brush", "broom"), "'--brush': must be one of round, dry, pastel, got broom"),
         (("--device", "abacus"), "'--device': must be auto, cpu, cuda or cuda:N, got abacus"),
         (("--device", "cuda:99"), "'--device': cuda:99 cannot be used here"),
         (("--device", "meta"), "'--device': meta cannot be used here"),

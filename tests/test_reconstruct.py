@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from neural_paint import Strokes, paint
+from neural_paint.brushes import BRUSHES
 from neural_paint.io import demo_photo, load_image
 from neural_paint.tasks import Step, reconstruct, render
 from neural_paint.tasks.parameters import StrokeParameters
 from neural_paint.tasks.placement import place, stroke_worth
+from neural_paint.tasks.schedule import waves
 
 
 def _photo(size: int = 48) -> Tensor:
@@ -44,7 +46,7 @@ def test_every_step_is_a_valid_painting() -> None:
         assert step.progress == pytest.approx((index + 1) / 40)
         step.strokes.validate()
         background = step.background[:, :, None, None].expand_as(photo).contiguous()
-        assert torch.equal(paint(step.strokes, background), step.canvas)
+        assert torch.allclose(paint(step.strokes, background), step.canvas, atol=1e-6)
         assert torch.allclose((step.canvas - photo).square().mean((1, 2, 3)), step.mse)
         assert step.canvas.min() >= 0 and step.canvas.max() <= 1
         counts.append(step.strokes.num_strokes)
@@ -75,6 +77,42 @@ def test_first_strokes_are_the_broad_ones() -> None:
     assert radius[:5].mean() > 1.5 * radius[-25:].mean()
 
 
+@pytest.mark.parametrize("strokes", [1, 2, 31, 32, 250, 5000])
+def test_waves_go_from_few_broad_strokes_to_many_fine_ones(strokes: int) -> None:
+    plan = waves(strokes, 0.1)
+    begins, totals, radii = zip(*plan, strict=True)
+    assert begins[0] == 0 and list(begins) == sorted(set(begins)) and begins[-1] < 1
+    assert list(totals) == sorted(totals) and totals[0] == min(strokes, totals[0]) < 32 and totals[-1] == strokes
+    assert list(radii) == sorted(radii, reverse=True) and radii[-1] == 0.1
+
+
+def _prefix_psnr(step: Step, photo: Tensor, count: int) -> float:
+    background = step.background[:, :, None, None].expand_as(photo)
+    return -10 * float((paint(step.strokes[:, :count], background) - photo).square().mean().log10())
+
+
+def test_the_first_strokes_are_a_good_painting() -> None:
+    photo = _photo(64)
+    step = _last(photo, 96, steps=150)
+    scores = [_prefix_psnr(step, photo, count) for count in range(97)]
+    lengths = (0, 8, 16, 32, 64, 96)
+    for few, many in itertools.pairwise(lengths):
+        assert scores[many] > scores[few] + 0.1, (few, many)
+    for count in lengths[1:-1]:
+        assert scores[count] > _last(photo, count, steps=100).psnr - 3.5, count
+    # No stroke waits for later ones to be right.
+    assert min(b - a for a, b in itertools.pairwise(scores)) > -1.5
+
+
+def test_a_batch_gives_each_photograph_what_it_gets_alone() -> None:
+    photos = torch.cat([_photo(40), 1 - _photo(40).flip(3)])
+    both = list(reconstruct(photos, 30, steps=60))
+    for index, photo in enumerate(photos):
+        alone = list(reconstruct(photo[None], 30, steps=60))
+        assert torch.allclose(alone[0].strokes.points[0], both[0].strokes.points[index], atol=1e-3)
+        assert alone[-1].psnr == pytest.approx(-10 * float(both[-1].mse[index].log10()), abs=0.5)
+
+
 class _Clock:
     """Stands for the module `time`: every look at it takes an eighth of a second."""
 
@@ -89,7 +127,7 @@ class _Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
     clock = _Clock()
-    monkeypatch.setattr(importlib.import_module("neural_paint.tasks.reconstruct"), "time", clock)
+    monkeypatch.setattr(importlib.import_module("neural_paint.tasks.schedule"), "time", clock)
     return clock
 
 
@@ -177,8 +215,8 @@ def test_rejects_bad_photos(photo: object, error: type[Exception], message: str)
 
 
 def test_bad_gradients_do_no_harm() -> None:
-    parameters = StrokeParameters(1, 3, 8.0, torch.empty(0))
-    parameters.append(torch.rand(1, 4, 3, 2) * 32, torch.rand(1, 4, 3), 3.0)
+    parameters = StrokeParameters(1, 3, 8.0, BRUSHES["round"], torch.empty(0))
+    parameters.append(torch.rand(1, 4, 3, 2) * 32, torch.rand(1, 4, 3), 3.0, torch.Generator())
     for value in (float("nan"), float("inf"), -1e9, 0.0):
         for _ in range(20):
             parameters.update(torch.full_like(parameters.rows, value), 1.0)

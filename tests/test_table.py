@@ -36,7 +36,14 @@ def run() -> dict[str, Any]:
         paint("strokes", 0.5, strokes=10_000, peak_mib=99.0),
         paint("call", 0.00003),
         paint("call", 0.000005, backend="empty"),
-        benchmark("painter: 256x256", 21.04, psnr=30.126, step_ms=70.13),
+        benchmark(
+            "painter: 256x256, 5 s", 5.1, case="cat", steps=1234, flat_psnr=18.5, prefix_psnr=24, psnr=29, ssim=0.8
+        ),
+        benchmark(
+            "painter: 256x256, 5 s", 5.2, case="dog", steps=999, flat_psnr=19.5, prefix_psnr=25, psnr=32, ssim=0.9
+        ),
+        benchmark("painter: 256x256, 300 steps", 9.0, case="both in one batch", steps=300, psnr=28.126),
+        benchmark("painter: start", 1.234, case="start"),
     ]
     machine = {"node": "secret", "system": "Linux", "machine": "x86_64", "python_version": "3.11.7"}
     return {
@@ -70,7 +77,10 @@ def test_tables_stand_between_the_markers(tmp_path: Path, arguments: list[str]) 
     assert "| 512x512 | forward | cpp | 500 | 50.0 | 99.0 |" in text
     assert "| 512x512 | forward | cpp | 30.0 |" in text
     assert "| 512x512 | forward | an empty `autograd.Function` | 5.00 |" in text
-    assert "| painter: 256x256 | 21.0 | 70.1 | 30.13 |" in text
+    assert "| 5 s | cat | 1,234 | 18.50 | 24.00 | 29.00 | 0.80 |" in text
+    assert "| 5 s | **mean** |  | 19.00 | 24.50 | 30.50 | 0.85 |" in text
+    assert "| 300 steps | both in one batch | 300 |  |  | 28.13 |  |" in text
+    assert "Starting the painter takes 1.23 s: importing" in text
     assert table.main([*arguments, "--check"]) == 0
 
 

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neural_paint.brushes import Brush
 from neural_paint.strokes import Strokes
 
 # How far one step of Adam at rate 1 moves a parameter; lengths are in spacings (see StrokeParameters).
-_POINT_STEP = 0.12
+_POINT_STEP = 0.09
 _WIDTH_STEP = 0.15
 _OPACITY_STEP = 0.12
 _COLOR_STEP = 0.05
@@ -22,7 +23,7 @@ MIN_RADIUS = 0.5
 MIN_FEATHER = 1.0
 _START_OPACITY = 0.8
 
-_BETA1, _BETA2, _EPSILON = 0.9, 0.99, 1e-12
+_BETA1, _BETA2, _EPSILON = 0.9, 0.98, 1e-12
 _POINTS, _RADII, _FEATHER, _OPACITY, _COLOR = slice(0, 6), slice(6, 8), 8, 9, slice(10, None)
 
 
@@ -35,15 +36,22 @@ class StrokeParameters:
     Args:
         batch, channels: B and C.
         spacing: side in pixels of the square that a stroke has for itself, which geometry is measured in.
+        brush: what strokes are painted with; each picks one of its textures when it is appended.
+        like: gives the dtype and the device.
     """
 
-    def __init__(self, batch: int, channels: int, spacing: float, like: Tensor) -> None:
+    def __init__(self, batch: int, channels: int, spacing: float, brush: Brush, like: Tensor) -> None:
+        self._brush = brush
+        self._texture = None if brush.texture is None else brush.texture().to(like)
+        self._textures = 1 if self._texture is None else len(self._texture)
         self._width_scale = _WIDTH_SCALE * spacing
         steps = [_POINT_STEP * spacing] * 6 + [_WIDTH_STEP] * 3 + [_OPACITY_STEP] + [_COLOR_STEP] * channels
         self._steps = like.new_tensor(steps)
+        self._least_widths = like.new_tensor([MIN_RADIUS, MIN_RADIUS, MIN_FEATHER])
         self.rows = like.new_empty(batch, 0, len(steps))
         self._mean = self.rows.clone()
         self._square = self.rows.clone()
+        self._texture_id = torch.empty(batch, 0, dtype=torch.int64, device=like.device)
         self._updates = 0
 
     @property
@@ -51,7 +59,7 @@ class StrokeParameters:
         """Strokes on each canvas."""
         return self.rows.shape[1]
 
-    def append(self, points: Tensor, color: Tensor, radius: float) -> None:
+    def append(self, points: Tensor, color: Tensor, radius: float, generator: torch.Generator) -> None:
         """Add strokes on top: points (B, n, 3, 2), color (B, n, C), one radius in pixels."""
         rows = self.rows.new_empty(*color.shape[:2], self.rows.shape[2])
         rows[..., _POINTS] = points.flatten(2)
@@ -61,22 +69,32 @@ class StrokeParameters:
         rows[..., _COLOR] = color
         self.rows = torch.cat([self.rows, rows / self._steps], 1)
         self._mean, self._square = (torch.cat([x, torch.zeros_like(rows)], 1) for x in (self._mean, self._square))
+        texture_id = torch.randint(self._textures, color.shape[1:2], generator=generator).to(self._texture_id)
+        self._texture_id = torch.cat([self._texture_id, texture_id.expand(color.shape[:2])], 1)
 
     def keep(self, index: Tensor) -> None:
         """Drop all strokes but those at `index` (B, n)."""
+        self._texture_id = self._texture_id.gather(1, index)
         index = index[..., None].expand(-1, -1, self.rows.shape[2])
         self.rows, self._mean, self._square = (x.gather(1, index) for x in (self.rows, self._mean, self._square))
 
     def strokes(self, rows: Tensor | None = None) -> Strokes:
         """The strokes that `rows` (by default the current ones) stand for, differentiable; valid for finite rows."""
         values = (self.rows if rows is None else rows) * self._steps
-        widths = F.softplus(values[..., 6:9]) * self._width_scale
+        # One split, as its gradient is one concatenation.
+        points, widths, opacity, color = values.split([6, 3, 1, values.shape[2] - 10], -1)
+        radius, feather = (F.softplus(widths) * self._width_scale + self._least_widths).split([2, 1], -1)
+        feather, brush = feather[..., 0], self._brush
+        if brush.softness is not None:
+            feather = torch.minimum(feather, MIN_FEATHER + brush.softness * radius.mean(-1))
         return Strokes(
-            points=values[..., _POINTS].unflatten(-1, (3, 2)),
-            radius=widths[..., :2] + MIN_RADIUS,
-            color=values[..., _COLOR],
-            opacity=values[..., _OPACITY].sigmoid(),
-            feather=widths[..., 2] + MIN_FEATHER,
+            points=points.unflatten(-1, (3, 2)),
+            radius=radius,
+            color=color,
+            opacity=brush.opacity + (1 - brush.opacity) * opacity[..., 0].sigmoid(),
+            feather=feather,
+            texture=self._texture,
+            texture_id=None if self._texture is None else self._texture_id,
         )
 
     def update(self, grad: Tensor, rate: float) -> None:

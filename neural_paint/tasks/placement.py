@@ -38,6 +38,8 @@ _PROBES = 4
 def place(photo: Tensor, canvas: Tensor, count: int, radius: float, generator: torch.Generator) -> Placement:
     """Choose `count` strokes of about `radius` pixels that would mend `canvas` most, the most needed first.
 
+    All canvases are given the same random numbers, so that each gets what it would get alone.
+
     Args:
         photo: (B, C, H, W) what is to be painted, in [0, 1].
         canvas: (B, C, H, W) what has been painted so far.
@@ -51,10 +53,12 @@ def place(photo: Tensor, canvas: Tensor, count: int, radius: float, generator: t
     pixels = _sample(error, photo.shape[2:], count, generator)
     pixels = pixels.gather(1, error.gather(1, pixels).argsort(dim=1, descending=True, stable=True))
 
-    jitter = torch.rand((*pixels.shape, 2), generator=generator).to(photo)
+    jitter = torch.rand((count, 2), generator=generator).to(photo)
     center = torch.stack([pixels % width, pixels // width], -1) + jitter
+    # Either way along the edge: what a textured stroke looks like depends on where it begins.
+    sign = torch.randint(0, 2, (count, 1), generator=generator).to(photo) * 2 - 1
     direction, coherence = _edges(photo, radius)
-    half = radius * (_HALF_LENGTH + _EDGE_LENGTH * _at(coherence, pixels)) * _at(direction, pixels)
+    half = radius * (_HALF_LENGTH + _EDGE_LENGTH * _at(coherence, pixels)) * sign * _at(direction, pixels)
     return Placement(
         points=torch.stack([center - half, center, center + half], 2),
         color=_at(blur(photo, radius / 2), pixels).clamp(0, 1),
@@ -78,8 +82,8 @@ def stroke_worth(strokes: Strokes, background: Tensor, photo: Tensor, generator:
 
     worth = change(2 * (canvas.detach() - photo))
     for _ in range(_PROBES):
-        signs = torch.randint(0, 2, canvas.shape, generator=generator).to(canvas) * 2 - 1
-        worth = worth + change(signs).square() / _PROBES
+        signs = torch.randint(0, 2, canvas.shape[1:], generator=generator).to(canvas) * 2 - 1
+        worth = worth + change(signs.expand_as(canvas)).square() / _PROBES
     return worth.nan_to_num(nan=-torch.inf)
 
 
@@ -113,7 +117,7 @@ def _sample(density: Tensor, size: torch.Size, count: int, generator: torch.Gene
     share = density[:, order].double()
     share = share + _DENSITY_FLOOR * share.mean(1, keepdim=True) + 1e-12
     cumulative = share.cumsum(1)
-    offsets = torch.rand((density.shape[0], count), generator=generator, dtype=torch.float64).to(density.device)
+    offsets = torch.rand(count, generator=generator, dtype=torch.float64).to(density.device)
     targets = (torch.arange(count, device=density.device) + offsets) / count * cumulative[:, -1:]
     return order[torch.searchsorted(cumulative, targets).clamp_(max=order.numel() - 1)]
 

@@ -1,0 +1,77 @@
+"""The brushes that a painter paints with: textures made by formula, and what they ask of strokes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Texels across and along a stroke: strokes of a photograph are a few to a few dozen pixels wide, and finer bristles
+# would be lost between them.
+_ACROSS, _ALONG = 24, 64
+_VARIANTS = 8
+
+
+@dataclass(frozen=True)
+class Brush:
+    """What the strokes of one painting have in common.
+
+    Attributes:
+        texture: makes the (K, h, w) bank of alpha factors in [0, 1] that strokes pick from; None paints plain strokes.
+        radius: of the finest strokes as they begin, in sides of the square that each of all strokes has for itself.
+        opacity: least opacity of a stroke: thin paint would hide what the texture does.
+        softness: most feather of a stroke in parts of its mean radius, for the same reason; None lets edges be as soft
+            as they come out.
+    """
+
+    texture: Callable[[], Tensor] | None
+    radius: float
+    opacity: float = 0.0
+    softness: float | None = None
+
+
+def dry_texture() -> Tensor:
+    """Streaks of bristles that run out of paint towards the end: (8, 24, 64) float32, the same in every call."""
+    generator = torch.Generator().manual_seed(0)
+    load = 0.65 * _noise(generator, (11, 1)) + 0.35 * _noise(generator, (_ACROSS, 1))
+    grain = _noise(generator, (_ACROSS, 12))
+    along = torch.linspace(0, 1, _ALONG)
+    across = torch.linspace(-1, 1, _ACROSS)[:, None]
+    # Bristles at the rim carry less, and the brush touches down over a short way, not all bristles at once.
+    paint = 0.35 + load + 0.4 * (grain - 0.5) - 0.35 * across**6
+    dryness = 0.15 + 0.8 * along**1.5 + 0.5 * (1 - along / (0.02 + 0.12 * _noise(generator, (_ACROSS, 1)))).clamp(min=0)
+    return _smoothstep((paint - dryness) / 0.35)
+
+
+def pastel_texture() -> Tensor:
+    """The grain of rough paper under a broad stick with worn edges: (8, 24, 64) float32."""
+    generator = torch.Generator().manual_seed(1)
+    grain = 0.6 * _noise(generator, (12, 32)) + 0.4 * _noise(generator, (_ACROSS, _ALONG))
+    along, across = torch.linspace(-1, 1, _ALONG), torch.linspace(-1, 1, _ACROSS)[:, None]
+    # Nothing is left of the round caps, which show the first and the last column, drawn out.
+    return _smoothstep((grain - 0.15 - 0.35 * across**4 - along**12) / 0.3)
+
+
+# By the name that `reconstruct` and the command line know them by.
+BRUSHES: Mapping[str, Brush] = MappingProxyType(
+    {
+        "round": Brush(None, radius=0.1),
+        "dry": Brush(dry_texture, radius=0.35, opacity=0.7, softness=0.3),
+        "pastel": Brush(pastel_texture, radius=0.35, opacity=0.5, softness=0.3),
+    }
+)
+
+
+def _noise(generator: torch.Generator, grid: tuple[int, int]) -> Tensor:
+    """Uniform values in [0, 1] on a grid (rows, columns), interpolated to the texels of every variant."""
+    values = torch.rand((_VARIANTS, 1, *grid), generator=generator)
+    return F.interpolate(values, (_ACROSS, _ALONG), mode="bilinear", align_corners=False)[:, 0]
+
+
+def _smoothstep(x: Tensor) -> Tensor:
+    x = x.clamp(0, 1)
+    return x * x * (3 - 2 * x)
