@@ -105,8 +105,8 @@ def bench_reconstruct(benchmark: BenchmarkFixture, tmp_path: Path, budget: str, 
 
     run(steps=UNTIMED_STEPS)
     limit = {"steps": UNTIMED_STEPS} if benchmark.disabled else {"seconds": seconds}
-    step = benchmark.pedantic(run, kwargs=limit, rounds=1)
     benchmark.group = f"painter: {SIDE}x{SIDE}, {budget}"
+    step = benchmark.pedantic(run, kwargs=limit, rounds=1)
     benchmark.extra_info.update(
         case=name,
         steps=step.index + 1,
@@ -126,8 +126,8 @@ def bench_batch(benchmark: BenchmarkFixture) -> None:
 
     run(UNTIMED_STEPS)
     steps = UNTIMED_STEPS if benchmark.disabled else 300
-    step = benchmark.pedantic(run, args=(steps,), rounds=1)
     benchmark.group = f"painter: {SIDE}x{SIDE}, 250 strokes, 300 steps"
+    step = benchmark.pedantic(run, args=(steps,), rounds=1)
     benchmark.extra_info.update(
         case=f"all {len(PHOTOGRAPHS)} in one batch",
         steps=steps,
@@ -140,6 +140,6 @@ def bench_batch(benchmark: BenchmarkFixture) -> None:
 def bench_start(benchmark: BenchmarkFixture) -> None:
     """A new process: importing torch and the library, and a first step of 250 strokes."""
     rounds = 1 if benchmark.disabled else 3
-    benchmark.pedantic(subprocess.run, args=([sys.executable, "-c", START],), kwargs={"check": True}, rounds=rounds)
     benchmark.group = "painter: start"
+    benchmark.pedantic(subprocess.run, args=([sys.executable, "-c", START],), kwargs={"check": True}, rounds=rounds)
     benchmark.extra_info.update(case="start", threads=torch.get_num_threads(), torch=torch.__version__)
