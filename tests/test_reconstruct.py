@@ -95,7 +95,7 @@ def test_the_first_strokes_are_a_good_painting() -> None:
     photo = _photo(64)
     step = _last(photo, 96, steps=150)
     scores = [_prefix_psnr(step, photo, count) for count in range(97)]
-    lengths = (0, 8, 16, 32, 64, 96)
+    lengths = (0, 8, 32, 96)
     for few, many in itertools.pairwise(lengths):
         assert scores[many] > scores[few] + 0.1, (few, many)
     for count in lengths[1:-1]:
