@@ -60,7 +60,7 @@ def test_strokes_keep_to_their_brush(name: str, tmp_path: Path) -> None:
         assert (strokes.feather <= 1 + brush.softness * strokes.radius.mean(-1) + 1e-5).all()
     assert len(strokes.texture_id.unique()) > len(strokes.texture) / 2
     flat = (photo - photo.mean((2, 3), keepdim=True)).square().mean()
-    assert step.psnr > -10 * float(flat.log10()) + 4
+    assert step.psnr > -10 * float(flat.log10()) + 3
     save_strokes(tmp_path / "strokes.json", strokes, canvas=photo.shape[2:])
     again = load_strokes(tmp_path / "strokes.json").strokes
     assert all(torch.equal(value, again.fields()[field]) for field, value in strokes.fields().items())

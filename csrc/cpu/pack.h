@@ -98,6 +98,8 @@ struct Mask {
   }
 };
 
+// What returns a pack, or a struct of no more than one, must be inlined: GCC 12 clears the upper part of a register of
+// AVX-512 before it returns a struct in it.
 template <typename T, int W>
 struct Pack {
   static constexpr int registers = W / Register<T>::lanes;

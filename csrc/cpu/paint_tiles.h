@@ -91,7 +91,7 @@ class TilePainter {
 
   // The colour under the stroke that closed a pixel matters to that stroke's gradient: a second transmittance starts at
   // 1 just below it, and the pixel is finished when that is closed too.
-  auto finished_pixels(decltype(V() < V()) closed, int block, int first) {
+  NP_HOST_DEVICE auto finished_pixels(decltype(V() < V()) closed, int block, int first) {
     return saving_ ? closed & is_closed(V::load(below(block) + first), scene_.closing) : closed;
   }
 

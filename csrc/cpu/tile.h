@@ -182,7 +182,7 @@ NP_HOST_DEVICE Bilinear<V, T> sample_stroke(const TileStroke<T, D>& stroke, cons
 
 // The texture's factor in alpha, of a stroke that has one.
 template <typename V, typename T, int D>
-V texture_at(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V f) {
+NP_HOST_DEVICE V texture_at(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V f) {
   BrushPosition<V> where;
   return sample_stroke(stroke, frame_of(stroke.search.spine, p, t, f), t, where).value;
 }
