@@ -14,11 +14,11 @@ STABLE_TORCH_LIBRARY(neural_paint, m) {
       "Tensor? texture_id, Tensor background, float t_min, int segments) "
       "-> (Tensor image, Tensor transmittance, Tensor checkpoints, Tensor evaluated)");
   // Gradients of everything that has one, in the shape of what they are gradients of; but `d_background` is that of
-  // each canvas, (B, C, H, W), and `d_texture` is empty where `texture_gradient` is false: cpu/paint.cpp.
+  // each canvas, (B, C, H, W). `d_texture` and `d_background` are empty where they are not asked for: cpu/paint.cpp.
   m.def(
       "paint_backward(Tensor grad, Tensor points, Tensor radius, Tensor color, Tensor opacity, Tensor feather, "
       "Tensor? texture, Tensor? texture_id, Tensor background, Tensor transmittance, Tensor checkpoints, "
-      "Tensor evaluated, float t_min, bool texture_gradient) "
+      "Tensor evaluated, float t_min, bool texture_gradient, bool background_gradient) "
       "-> (Tensor d_points, Tensor d_radius, Tensor d_color, Tensor d_opacity, Tensor d_feather, Tensor d_texture, "
       "Tensor d_background)");
   // The CPU's instruction set in use, after another was asked for (negative: none): cpu/instruction_set.cpp.

@@ -145,14 +145,14 @@ def test_opcheck(segments: int, textures: int) -> None:
     torch.library.opcheck(torch.ops.neural_paint.paint.default, (*tensors, 0.0, segments))
 
 
-@pytest.mark.parametrize("textures", [0, 2])
-def test_opcheck_backward(textures: int) -> None:
+@pytest.mark.parametrize(("textures", "background_gradient"), [(0, True), (2, False)])
+def test_opcheck_backward(textures: int, background_gradient: bool) -> None:
     strokes, background = tiny(3, textures)
     tensors = _canonical(strokes, background)
     image, *saved = torch.ops.neural_paint.paint(*tensors, 0.0, 2)
     torch.library.opcheck(
         torch.ops.neural_paint.paint_backward.default,
-        (torch.randn_like(image), *tensors, *saved, 0.0, textures > 0),
+        (torch.randn_like(image), *tensors, *saved, 0.0, textures > 0, background_gradient),
     )
 
 

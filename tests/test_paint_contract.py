@@ -80,6 +80,29 @@ def test_same_bits_for_any_number_of_threads() -> None:
             assert torch.equal(tensor, results[0][name]), name
 
 
+def test_gradients_of_many_long_strokes_are_the_sums_of_those_of_two_halves() -> None:
+    """So many tiles of so many strokes are done in bands, one after the other; half of them are one band."""
+    count, side = 4000, 512
+    torch.manual_seed(0)
+    strokes = Strokes(
+        points=side * torch.rand(1, count, 2, 2),
+        radius=torch.full((1, count, 2), 1.5),
+        color=torch.rand(1, count, 3),
+        opacity=torch.full((1, count), 0.4),
+        texture=torch.rand(2, 4, 8),
+        texture_id=torch.arange(count)[None] % 3 - 1,
+    )
+    background, grad = torch.rand(2, 1, 3, side, side)
+
+    def found(top: int, bottom: int) -> list[Tensor]:
+        leaf = strokes.replace(points=strokes.points - torch.tensor([0.0, top])).requires_grad_()
+        fields = [x for x in leaf.fields().values() if x.requires_grad]
+        return list(torch.autograd.grad(paint(leaf, background[:, :, top:bottom]), fields, grad[:, :, top:bottom]))
+
+    for whole, *halves in zip(found(0, side), found(0, side // 2), found(side // 2, side), strict=True):
+        assert_gradient_close(sum(halves), whole, TOLERANCES[torch.float32, "brush"])
+
+
 def test_gradients_do_not_change_the_image() -> None:
     scene, background = scene_of_record(200, 96)
     for t_min in (0.0, 0.3):

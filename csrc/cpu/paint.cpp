@@ -36,13 +36,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> paint_cpu(const Tensor& points, const
   return {image, transmittance, checkpoints, evaluated};
 }
 
-// Gradients of (points, radius, color, opacity, feather, texture, background of each canvas); texture's is empty where
-// there is none or `texture_gradient` is false.
+// Gradients of (points, radius, color, opacity, feather, texture, background of each canvas); the last two are empty
+// where there is none or it is not asked for.
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backward_cpu(
     const Tensor& grad, const Tensor& points, const Tensor& radius, const Tensor& color, const Tensor& opacity,
     const Tensor& feather, const std::optional<Tensor>& texture, const std::optional<Tensor>& texture_id,
     const Tensor& background, const Tensor& transmittance, const Tensor& checkpoints, const Tensor& evaluated,
-    double t_min, bool texture_gradient) {
+    double t_min, bool texture_gradient, bool background_gradient) {
   const PaintInputs inputs(points, radius, color, opacity, feather, texture, texture_id, background);
   const int64_t b = inputs.batch(), h = inputs.height(), w = inputs.width();
   inputs.check_like_points(grad, "grad", {b, inputs.channels(), h, w});
@@ -53,11 +53,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
   check_device(evaluated, "evaluated", points, "points");
   const auto like = [&](const Tensor& tensor) { return allocate(points, tensor.sizes()); };
   Tensor d_points = like(points), d_radius = like(radius), d_color = like(color), d_opacity = like(opacity);
-  Tensor d_feather = like(feather), d_background = like(grad);
+  Tensor d_feather = like(feather);
   const bool textured = texture.has_value() && texture_gradient;
   Tensor d_texture = textured ? like(*texture) : allocate(points, {0});
+  Tensor d_background = background_gradient ? like(grad) : allocate(points, {0});
   paint_kernels(inputs).backward({inputs, t_min, grad, transmittance, checkpoints, evaluated, d_points, d_radius,
-                                  d_color, d_opacity, d_feather, d_background, textured ? &d_texture : nullptr});
+                                  d_color, d_opacity, d_feather, textured ? &d_texture : nullptr,
+                                  background_gradient ? &d_background : nullptr});
   return {d_points, d_radius, d_color, d_opacity, d_feather, d_texture, d_background};
 }
 

@@ -34,8 +34,8 @@ struct BackwardCall {
   const PaintInputs& inputs;
   double t_min;
   const Tensor &grad, &transmittance, &checkpoints, &evaluated;
-  Tensor &d_points, &d_radius, &d_color, &d_opacity, &d_feather, &d_background;
-  Tensor* d_texture;  // null: not wanted
+  Tensor &d_points, &d_radius, &d_color, &d_opacity, &d_feather;
+  Tensor *d_texture, *d_background;  // null: not wanted
 };
 
 // One instruction set's kernels. Double precision has the baseline's alone.

@@ -24,7 +24,8 @@ void paint_backward(const BackwardCall& call) {
     const StrokeOutputs<T, D> outputs{data<T>(call.d_points), data<T>(call.d_radius), data<T>(call.d_color),
                                       data<T>(call.d_opacity), data<T>(call.d_feather)};
     T* d_texture = call.d_texture == nullptr ? nullptr : data<T>(*call.d_texture);
-    paint_backward_tiles<T, D>(scene, incoming, outputs, data<T>(call.d_background), d_texture,
+    T* d_background = call.d_background == nullptr ? nullptr : data<T>(*call.d_background);
+    paint_backward_tiles<T, D>(scene, incoming, outputs, d_background, d_texture,
                                call.d_texture == nullptr ? 0 : call.d_texture->numel());
   });
 }

@@ -111,13 +111,9 @@ bool is_paintable(const Scene<T>& scene, int64_t b, int64_t n) {
   return id >= -1 && id < static_cast<int64_t>(scene.textures.size());
 }
 
-// Tiles [x0, x1) x [y0, y1) that a stroke may touch, and where its partial gradients start.
+// Tiles [x0, x1) x [y0, y1) that a stroke may touch.
 struct TileRange {
   int32_t x0 = 0, y0 = 0, x1 = 0, y1 = 0;
-  int64_t offset = 0;
-
-  int64_t count() const { return int64_t(x1 - x0) * (y1 - y0); }
-  int64_t slot(int64_t tile_x, int64_t tile_y) const { return offset + (tile_y - y0) * (x1 - x0) + (tile_x - x0); }
 };
 
 template <int D, typename T>
@@ -141,11 +137,8 @@ TileRange tile_range(const Scene<T>& scene, int64_t b, int64_t n) {
 
 // The strokes of every tile, in painter's order, as one array with offsets.
 struct Bins {
-  std::vector<TileRange> ranges;  // per (batch, stroke)
-  std::vector<int64_t> offsets;   // per tile, and the end
+  std::vector<int64_t> offsets;  // per tile, and the end
   std::vector<int32_t> strokes;
-
-  int64_t pairs() const { return offsets.back(); }
 };
 
 // Calls run(worker, unit) for every unit, with one worker a thread. A thread that has finished one takes the next; what
@@ -164,16 +157,11 @@ void for_each_unit(int64_t count, Make&& make_worker, Run&& run) {
 
 template <int D, typename T>
 Bins bin(const Scene<T>& scene) {
-  Bins bins;
-  bins.ranges.resize(scene.batch * scene.strokes);
+  std::vector<TileRange> ranges(scene.batch * scene.strokes);
   torch::stable::parallel_for(0, scene.batch * scene.strokes, 256, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) bins.ranges[i] = tile_range<D>(scene, i / scene.strokes, i % scene.strokes);
+    for (int64_t i = begin; i < end; ++i) ranges[i] = tile_range<D>(scene, i / scene.strokes, i % scene.strokes);
   });
-  int64_t pairs = 0;
-  for (TileRange& range : bins.ranges) {
-    range.offset = pairs;
-    pairs += range.count();
-  }
+  Bins bins;
 
   // One row of tiles at a time: each scans all strokes of its canvas, so rows need nothing of each other.
   const int64_t rows = scene.tile_rows(), columns = scene.tile_columns();
@@ -181,7 +169,7 @@ Bins bin(const Scene<T>& scene) {
   const auto visit_row = [&](int64_t unit, auto&& visit) {
     const int64_t b = unit / rows, row = unit % rows;
     for (int64_t n = 0; n < scene.strokes; ++n) {
-      const TileRange& range = bins.ranges[b * scene.strokes + n];
+      const TileRange& range = ranges[b * scene.strokes + n];
       if (row < range.y0 || row >= range.y1) continue;
       for (int64_t column = range.x0; column < range.x1; ++column) visit(unit * columns + column, n);
     }
@@ -191,7 +179,7 @@ Bins bin(const Scene<T>& scene) {
     visit_row(unit, [&](int64_t tile, int64_t) { ++bins.offsets[tile + 1]; });
   });
   for (int64_t tile = 0; tile < scene.tiles(); ++tile) bins.offsets[tile + 1] += bins.offsets[tile];
-  bins.strokes.resize(bins.pairs());
+  bins.strokes.resize(bins.offsets.back());
   for_each_unit(scene.batch * rows, no_worker, [&](std::nullptr_t, int64_t unit) {
     std::vector<int64_t> cursor(bins.offsets.begin() + unit * columns, bins.offsets.begin() + (unit + 1) * columns);
     visit_row(unit, [&](int64_t tile, int64_t n) { bins.strokes[cursor[tile - unit * columns]++] = int32_t(n); });

@@ -49,25 +49,27 @@ class TileGradient {
   };
   struct Evaluated {
     TileStroke<T, D> stroke;
-    int64_t index, first_entry, end_entry;
+    int64_t place, first_entry, end_entry;  // place in the tile's list
   };
 
  public:
-  TileGradient(const Scene<T>& scene, const Bins& bins, const Incoming<T>& incoming, T* partials, T* d_background)
+  // `d_background` is null where it is not wanted.
+  TileGradient(const Scene<T>& scene, const Bins& bins, const Incoming<T>& incoming, T* d_background)
       : scene_(scene),
         bins_(bins),
         incoming_(incoming),
         layout_{scene.channels, scene.color_ends, scene.opacity_ends},
-        partials_(partials),
         d_background_(d_background) {}
 
-  // `d_texture` is this group's sum, or null.
-  void run(int64_t index, T* d_texture) {
+  // `partials` are those of the strokes in the tile's list, `d_texture` is this group's sum, or null.
+  void run(int64_t index, T* partials, T* d_texture) {
     const Tile tile(scene_, index);
+    partials_ = partials;
     d_texture_ = d_texture;
-    load(tile);
+    list_ = bins_.strokes.data() + bins_.offsets[index];
     listed_ = bins_.offsets[index + 1] - bins_.offsets[index];
-    last_ = bins_.strokes.data() + bins_.offsets[index] + listed_ - 1;
+    std::fill_n(partials, listed_ * layout_.size(), T(0));
+    load(tile);
     for (int block = 0; block < 64; ++block) {
       const int32_t* evaluated = evaluated_ + block * kBlockPixels;
       int32_t least = evaluated[0], greatest = evaluated[0];
@@ -90,10 +92,13 @@ class TileGradient {
       std::fill_n(evaluated_, kTilePixels, 0);
     }
     tile.read(incoming_.evaluated, evaluated_, kBlockPixels);
-    tile.read(incoming_.transmittance, above(0), stride());
     for (int64_t c = 0; c < scene_.channels; ++c) {
       tile.read(incoming_.grad, grad(0, c), stride(), c);
       tile.read(scene_.background, below(0, c), stride(), c);
+    }
+    if (d_background_ == nullptr) return;
+    tile.read(incoming_.transmittance, above(0), stride());
+    for (int64_t c = 0; c < scene_.channels; ++c) {
       for (int pixel = 0; pixel < kTilePixels; pixel += kLanes<T>) {
         const int block = pixel / kBlockPixels, first = pixel % kBlockPixels;
         (V::load(above(block) + first) * V::load(grad(block, c) + first)).store(plane_ + pixel);
@@ -130,7 +135,7 @@ class TileGradient {
       for (int block = 0; block < 64; ++block)
         std::copy_n(&above_chunk_[c * kTilePixels + block * kBlockPixels], kBlockPixels, above(block));
       evaluate(tile, begin + c * kChunk, std::min(begin + (c + 1) * kChunk, end));
-      for (auto it = chunk_.rbegin(); it != chunk_.rend(); ++it) composite(tile, *it);
+      for (auto it = chunk_.rbegin(); it != chunk_.rend(); ++it) composite(*it);
     }
   }
 
@@ -146,8 +151,8 @@ class TileGradient {
     entries_end_ = 0;
     for (int64_t k = begin; k < end; ++k) {
       Evaluated& evaluated = chunk_.emplace_back();
-      evaluated.stroke.load(scene_, tile, last_[-k]);
-      evaluated.index = last_[-k];
+      evaluated.place = listed_ - 1 - k;
+      evaluated.stroke.load(scene_, tile, list_[evaluated.place]);
       evaluated.first_entry = entries_end_;
       survey_.run(evaluated.stroke);
       for_each_block(survey_.reached, [&](int block) { evaluate_block(evaluated.stroke, block, k); });
@@ -199,13 +204,13 @@ class TileGradient {
   };
 
   // Second sweep: one stroke, and the colour below moves up to include it.
-  void composite(const Tile& tile, const Evaluated& evaluated) {
+  void composite(const Evaluated& evaluated) {
     Sums sums;
     for (int64_t c = 0; c < scene_.channels; ++c) d_color_[c] = {V(0), V(0)};
     for (int64_t i = evaluated.first_entry; i < evaluated.end_entry; ++i)
       for (int first = 0; first < kBlockPixels; first += kLanes<T>)
         composite_pack(evaluated.stroke, entries_[i], first, sums);
-    write_partial(tile, evaluated, sums);
+    write_partial(evaluated, sums);
   }
 
   NP_HOST_DEVICE void composite_pack(const TileStroke<T, D>& stroke, const Entry& entry, int first, Sums& sums) {
@@ -276,9 +281,8 @@ class TileGradient {
     return out;
   }
 
-  void write_partial(const Tile& tile, const Evaluated& evaluated, const Sums& sums) {
-    const TileRange& range = bins_.ranges[tile.batch * scene_.strokes + evaluated.index];
-    T* partial = partials_ + range.slot(tile.x / kTile, tile.y / kTile) * layout_.size();
+  void write_partial(const Evaluated& evaluated, const Sums& sums) {
+    T* partial = partials_ + evaluated.place * layout_.size();
     SpineGradient<T, D> d_spine;
     for (int k = 0; k < D; ++k)
       d_spine.coefficient[k] = {sums.spine.coefficient[k].x.sum(), sums.spine.coefficient[k].y.sum()};
@@ -305,12 +309,12 @@ class TileGradient {
   const Bins& bins_;
   const Incoming<T>& incoming_;
   const Layout<D> layout_;
-  T* partials_;
   T* d_background_;
+  T* partials_ = nullptr;
   T* d_texture_ = nullptr;
 
   int64_t listed_ = 0;
-  const int32_t* last_ = nullptr;  // the top stroke; the list goes down from it
+  const int32_t* list_ = nullptr;  // the top stroke is the last
   Survey<T, D> survey_;            // of the stroke at hand
   std::vector<Evaluated> chunk_;
   std::unique_ptr<Entry[]> entries_{new Entry[kChunk * 64]};  // not a vector: it would fill each with zeros first

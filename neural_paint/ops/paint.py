@@ -160,10 +160,12 @@ def _(
     evaluated: Tensor,
     t_min: float,
     texture_gradient: bool,
+    background_gradient: bool,
 ) -> tuple[Tensor, ...]:
     d_texture = points.new_empty(texture.shape if texture is not None and texture_gradient else 0)
     fields = (points, radius, color, opacity, feather)
-    return (*(x.new_empty(x.shape) for x in fields), d_texture, grad.new_empty(grad.shape))
+    d_background = grad.new_empty(grad.shape if background_gradient else 0)
+    return (*(x.new_empty(x.shape) for x in fields), d_texture, d_background)
 
 
 def _call(op: Callable[..., Any], *arguments: Any, recorded: bool) -> Any:
@@ -189,7 +191,8 @@ def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None,
     saved = ctx.saved_tensors
     # Gradients that are to be differentiated again need the operator's own autograd, which refuses.
     recorded = torch.is_grad_enabled()
-    gradients = _call(_paint_backward, grad, *saved, ctx.t_min, texture_gradient, recorded=recorded)
+    wanted = (texture_gradient, background_gradient)
+    gradients = _call(_paint_backward, grad, *saved, ctx.t_min, *wanted, recorded=recorded)
     *fields, d_texture, d_background = gradients
     return (
         *fields,
