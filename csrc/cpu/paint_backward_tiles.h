@@ -11,46 +11,36 @@ constexpr int64_t kMaxTextureGroupValues = int64_t(1) << 25;
 
 // Partial gradients that are kept at a time, in numbers: a band of tiles, at least one, has no more.
 constexpr int64_t kBandValues = int64_t(1) << 22;
-// The strokes of a canvas are cut into so many parts, each of which one thread sums.
-constexpr int64_t kReduceParts = 32;
 
 template <typename T, int D>
 struct StrokeOutputs {
   T *points, *radius, *color, *opacity, *feather;  // contiguous
 
-  void clear(int64_t strokes, const Layout<D>& layout) {
-    for_each_field(layout, [&](T* to, int64_t, int64_t count) { std::fill_n(to, strokes * count, T(0)); });
-  }
-
-  void add(int64_t stroke, const T* partial, const Layout<D>& layout) {
-    for_each_field(layout, [&](T* to, int64_t from, int64_t count) {
-      for (int64_t i = 0; i < count; ++i) to[stroke * count + i] += partial[from + i];
-    });
-  }
-
- private:
-  // Calls visit(output, place in a partial gradient, numbers per stroke).
-  template <typename F>
-  void for_each_field(const Layout<D>& layout, F&& visit) {
-    visit(points, 0, 2 * D);
-    visit(radius, layout.radius, 2);
-    visit(feather, layout.feather, 1);
-    visit(opacity, layout.opacity, layout.opacity_ends);
-    visit(color, layout.color(), layout.color_ends * layout.channels);
+  void write(int64_t stroke, const T* sum, const Layout<D>& layout) {
+    const auto copy = [&](T* to, int64_t from, int64_t count) { std::copy_n(sum + from, count, to + stroke * count); };
+    copy(points, 0, 2 * D);
+    copy(radius, layout.radius, 2);
+    copy(feather, layout.feather, 1);
+    copy(opacity, layout.opacity, layout.opacity_ends);
+    copy(color, layout.color(), layout.color_ends * layout.channels);
   }
 };
 
-// Adds what tiles [begin, end) have found for strokes [first, last) of every canvas, tile after tile.
-template <typename T, int D>
-void add_partials(const Scene<T>& scene, const Bins& bins, const Layout<D>& layout, const T* partials, int64_t begin,
-                  int64_t end, int64_t first, int64_t last, StrokeOutputs<T, D> outputs) {
+// Adds what tiles [begin, end) have found for strokes [first, last) of every canvas, `size` numbers each, tile after
+// tile.
+template <typename T>
+void add_partials(const Scene<T>& scene, const Bins& bins, int64_t size, const T* partials, int64_t begin, int64_t end,
+                  int64_t first, int64_t last, T* sums) {
   const int64_t canvas_tiles = scene.tile_rows() * scene.tile_columns();
   const auto strokes = bins.strokes.begin();
   for (int64_t tile = begin; tile < end; ++tile) {
     const auto list_end = strokes + bins.offsets[tile + 1];
-    for (auto it = std::lower_bound(strokes + bins.offsets[tile], list_end, first); it != list_end && *it < last; ++it)
-      outputs.add(tile / canvas_tiles * scene.strokes + *it,
-                  partials + (it - strokes - bins.offsets[begin]) * layout.size(), layout);
+    for (auto it = std::lower_bound(strokes + bins.offsets[tile], list_end, first); it != list_end && *it < last;
+         ++it) {
+      const T* partial = partials + (it - strokes - bins.offsets[begin]) * size;
+      T* sum = sums + (tile / canvas_tiles * scene.strokes + *it) * size;
+      for (int64_t i = 0; i < size; ++i) sum[i] += partial[i];
+    }
   }
 }
 
@@ -59,15 +49,18 @@ void paint_backward_tiles(const Scene<T>& scene, const Incoming<T>& incoming, St
                           T* d_background, T* d_texture, int64_t texture_values) {
   const Bins bins = bin<D>(scene);
   const Layout<D> layout{scene.channels, scene.color_ends, scene.opacity_ends};
-  outputs.clear(scene.batch * scene.strokes, layout);
+  const int64_t size = layout.size();
+  // The strokes of a canvas in so many parts, each summed by one thread: what is summed does not depend on them.
+  const int64_t parts = 2 * torch::stable::get_num_threads();
+  std::vector<T> sums(scene.batch * scene.strokes * size, T(0));
   const int64_t groups =
       std::clamp<int64_t>(kMaxTextureGroupValues / std::max<int64_t>(texture_values, 1), 1, kTextureGroups);
   std::vector<T> group_sums(d_texture == nullptr ? 0 : groups * texture_values, T(0));
   for (int64_t begin = 0, end; begin < scene.tiles(); begin = end) {
     end = begin + 1;
-    while (end < scene.tiles() && (bins.offsets[end + 1] - bins.offsets[begin]) * layout.size() <= kBandValues) ++end;
+    while (end < scene.tiles() && (bins.offsets[end + 1] - bins.offsets[begin]) * size <= kBandValues) ++end;
     // Not a vector: every tile fills its own part.
-    const std::unique_ptr<T[]> partials(new T[(bins.offsets[end] - bins.offsets[begin]) * layout.size()]);
+    const std::unique_ptr<T[]> partials(new T[(bins.offsets[end] - bins.offsets[begin]) * size]);
     // A unit is one tile, or with a texture gradient one of a few fixed groups of them, each with a sum of its own.
     const int64_t tiles = end - begin, units = d_texture == nullptr ? tiles : std::min(groups, tiles);
     for_each_unit(
@@ -75,15 +68,17 @@ void paint_backward_tiles(const Scene<T>& scene, const Incoming<T>& incoming, St
         [&](auto& worker, int64_t unit) {
           T* group_sum = d_texture == nullptr ? nullptr : group_sums.data() + unit * texture_values;
           for (int64_t tile = begin + unit * tiles / units; tile < begin + (unit + 1) * tiles / units; ++tile)
-            worker->run(tile, &partials[(bins.offsets[tile] - bins.offsets[begin]) * layout.size()], group_sum);
+            worker->run(tile, &partials[(bins.offsets[tile] - bins.offsets[begin]) * size], group_sum);
         });
     for_each_unit(
-        kReduceParts, [] { return nullptr; },
+        parts, [] { return nullptr; },
         [&](std::nullptr_t, int64_t part) {
-          add_partials(scene, bins, layout, partials.get(), begin, end, part * scene.strokes / kReduceParts,
-                       (part + 1) * scene.strokes / kReduceParts, outputs);
+          add_partials(scene, bins, size, partials.get(), begin, end, part * scene.strokes / parts,
+                       (part + 1) * scene.strokes / parts, sums.data());
         });
   }
+  for (int64_t stroke = 0; stroke < scene.batch * scene.strokes; ++stroke)
+    outputs.write(stroke, &sums[stroke * size], layout);
   if (d_texture == nullptr) return;
   std::fill_n(d_texture, texture_values, T(0));
   for (int64_t group = 0; group < groups; ++group)
