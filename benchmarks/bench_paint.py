@@ -83,8 +83,7 @@ def function(implementation: Paint, case: Case, what: str) -> Callable[[], objec
 def note(benchmark: BenchmarkFixture, table: str, case: Case, what: str, **extra: Any) -> None:
     """Say which row of which table this is; see benchmarks/table.py."""
     benchmark.group = f"{table}: {what}, {case}"
-    versions = {"threads": torch.get_num_threads(), "torch": torch.__version__}
-    benchmark.extra_info.update({"table": table, "case": str(case), "pass": what, **versions, **extra})
+    benchmark.extra_info.update({"table": table, "case": str(case), "pass": what, **extra})
 
 
 @pytest.mark.parametrize("what", ["forward", "backward"])

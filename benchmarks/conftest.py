@@ -1,4 +1,4 @@
-"""What the benchmarks share: the peak of memory while something runs, and the rate of a matrix product."""
+"""What the benchmarks share: their conditions, the peak of memory while something runs, a matrix product's rate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from neural_paint import backends
 
 # Side of the matrices: the product is too large for a cache and takes a tenth of a second.
 SIDE = 2048
@@ -22,6 +25,14 @@ def _status(field: str) -> float:
         if line.startswith(field):
             return int(line.split()[1]) / 1024
     raise KeyError(field)
+
+
+@pytest.fixture(autouse=True)
+def conditions(benchmark: BenchmarkFixture) -> None:
+    """What every result was measured with."""
+    benchmark.extra_info.update(
+        threads=torch.get_num_threads(), torch=torch.__version__, instruction_set=backends.instruction_set()
+    )
 
 
 @pytest.fixture

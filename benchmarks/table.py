@@ -82,7 +82,9 @@ def run_tables(run: dict[str, Any]) -> str:
 
 def machine_line(run: dict[str, Any]) -> str:
     cpu = run["machine_info"]["cpu"]
-    versions = {f"{b['extra_info']['threads']} threads, torch {b['extra_info']['torch']}" for b in run["benchmarks"]}
+    versions = {
+        "{instruction_set}, {threads} threads, torch {torch}".format(**b["extra_info"]) for b in run["benchmarks"]
+    }
     return f"{cpu['brand_raw']}, {cpu['count']} cores, {' and '.join(sorted(versions))}:"
 
 

@@ -17,7 +17,7 @@ _spec.loader.exec_module(table)
 
 
 def benchmark(group: str, seconds: float, **extra: Any) -> dict[str, Any]:
-    info = {"case": group, "threads": 2, "torch": "2.13.0", **extra}
+    info = {"case": group, "threads": 2, "torch": "2.13.0", "instruction_set": "neon", **extra}
     return {"group": group, "extra_info": info, "stats": {"median": seconds, "data": [seconds]}}
 
 
@@ -69,7 +69,7 @@ def test_tables_stand_between_the_markers(tmp_path: Path, arguments: list[str]) 
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert text.startswith(f"before\n{table.BEGIN}\n") and text.endswith(f"{table.END}\nafter\n")
     assert "old" not in text
-    assert "A CPU, 4 cores, 2 threads, torch 2.13.0:" in text
+    assert "A CPU, 4 cores, neon, 2 threads, torch 2.13.0:" in text
     assert "| 512x512 | forward | cpp | 12.3 | 0.142 | 11.5 | 100 | 11.5 % |" in text
     assert "| 512x512 | forward | cpp | 12.3 | 1.00 | 12.3 |" in text
     assert "| 512x512 | forward | plain PyTorch, the same method | 2,000 | 162 | 1,234.5 |" in text
