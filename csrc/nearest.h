@@ -228,42 +228,57 @@ NP_HOST_DEVICE Nearest<V> refine(const Searched<T, D>& s, Vec2<V> p, V start) {
   return {select(worse, start, t), select(worse, f_start, f)};
 }
 
+template <typename V>
+struct ChordScore {
+  V t, value;  // of the nearest point; value orders chords as F does
+};
+
+template <bool Tapered, typename V, typename T, int D>
+NP_HOST_DEVICE ChordScore<V> score(const Searched<T, D>& s, Vec2<V> p, int i) {
+  const Chord<V> chord = chord_at<V>(s, i);
+  const OnChord<V> on = nearest_on_chord<Tapered>(chord, p);
+  return {(V(T(i)) + on.s) * V(T(1) / T(Searched<T, D>::chords)), chord_value<Tapered>(s, chord, on)};
+}
+
 template <bool Tapered, typename V, typename T, int D>
 NP_HOST_DEVICE Nearest<V> search(const Searched<T, D>& s, Vec2<V> p, T limit, uint32_t chords) {
   constexpr int n = Searched<T, D>::chords;
-  constexpr T width = T(1) / T(n);
-  V t[n], score[n];
-  V best_t(0), best(std::numeric_limits<T>::infinity());
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  V best_t(0), best(infinity);
   for (uint32_t left = chords; left != 0; left &= left - 1) {
-    const int i = lowest_bit(left);
-    const Chord<V> chord = chord_at<V>(s, i);
-    const OnChord<V> on = nearest_on_chord<Tapered>(chord, p);
-    t[i] = (V(T(i)) + on.s) * V(width);
-    score[i] = chord_value<Tapered>(s, chord, on);
-    best_t = select(score[i] < best, t[i], best_t);
-    best = minimum(score[i], best);
+    const ChordScore<V> found = score<Tapered>(s, p, lowest_bit(left));
+    best_t = select(found.value < best, found.t, best_t);
+    best = minimum(found.value, best);
   }
   const V best_f = Tapered ? best : square_root(best) - V(s.spine.radius);
   if (!any(best_f <= V(limit + s.chord_error + Search<T>::tie))) return {best_t, best_f};
 
   const V start = best_t;
   Nearest<V> nearest = refine<Tapered>(s, p, start);
-  if constexpr (n == 1) return nearest;
-  // Other local minima of the chords that could still beat the best.
+  if (n == 1 || (chords & (chords - 1)) == 0) return nearest;
+  // Other local minima of the chords that could still beat the best. Scores are found anew: an array of them would be
+  // kept in memory on a GPU.
   const T slack = 2 * s.chord_error + Search<T>::tie;
   const V reach_f = best_f + V(slack), reach_distance = reach_f + V(s.spine.radius);
   const V reach = Tapered ? reach_f : reach_distance * reach_distance;
-  for (uint32_t left = chords; left != 0; left &= left - 1) {
+  V before(infinity);
+  ChordScore<V> here = score<Tapered>(s, p, lowest_bit(chords));
+  for (uint32_t left = chords; left != 0;) {
     const int i = lowest_bit(left);
-    auto rival = (score[i] <= reach) & ((t[i] < start) | (t[i] > start));
-    if (!any(rival)) continue;
-    if (i > 0 && (chords >> (i - 1) & 1)) rival = rival & (score[i] < score[i - 1]);
-    if (i < n - 1 && (chords >> (i + 1) & 1)) rival = rival & (score[i] <= score[i + 1]);
-    if (!any(rival)) continue;
-    const Nearest<V> other = refine<Tapered>(s, p, t[i]);
-    const auto wins = rival & ((other.f < nearest.f - V(Search<T>::tie)) |
-                               ((other.f <= nearest.f + V(Search<T>::tie)) & (other.t < nearest.t)));
-    nearest = {select(wins, other.t, nearest.t), select(wins, other.f, nearest.f)};
+    left &= left - 1;
+    const bool followed = i + 1 < n && (chords >> (i + 1) & 1);
+    ChordScore<V> next{V(0), V(infinity)};
+    if (left != 0) next = score<Tapered>(s, p, lowest_bit(left));
+    const auto rival = (here.value <= reach) & ((here.t < start) | (here.t > start)) & (here.value < before) &
+                       (here.value <= (followed ? next.value : V(infinity)));
+    if (any(rival)) {
+      const Nearest<V> other = refine<Tapered>(s, p, here.t);
+      const auto wins = rival & ((other.f < nearest.f - V(Search<T>::tie)) |
+                                 ((other.f <= nearest.f + V(Search<T>::tie)) & (other.t < nearest.t)));
+      nearest = {select(wins, other.t, nearest.t), select(wins, other.f, nearest.f)};
+    }
+    before = followed ? here.value : V(infinity);
+    here = next;
   }
   return nearest;
 }

@@ -10,8 +10,11 @@
 
 #if defined(__CUDACC__)
 #define NP_HOST_DEVICE __host__ __device__ __forceinline__
+#define NP_RARE __host__ __device__ __forceinline__
 #else
 #define NP_HOST_DEVICE inline __attribute__((always_inline))
+// Seldom called: a function of its own on a CPU, so that the registers are left to what is called often.
+#define NP_RARE inline
 #endif
 
 // Every instruction set of the CPU compiles the math in a namespace of its own: one function of theirs in common would
@@ -34,6 +37,7 @@ NP_HOST_DEVICE T select(bool mask, T yes, T no) {
 }
 
 NP_HOST_DEVICE bool any(bool mask) { return mask; }
+NP_HOST_DEVICE uint32_t bits(bool mask) { return mask; }
 
 NP_HOST_DEVICE float square_root(float x) { return sqrtf(x); }
 NP_HOST_DEVICE double square_root(double x) { return sqrt(x); }

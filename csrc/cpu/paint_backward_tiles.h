@@ -31,7 +31,7 @@ struct StrokeOutputs {
 template <typename T>
 void add_partials(const Scene<T>& scene, const Bins& bins, int64_t size, const T* partials, int64_t begin, int64_t end,
                   int64_t first, int64_t last, T* sums) {
-  const int64_t canvas_tiles = scene.tile_rows() * scene.tile_columns();
+  const int64_t canvas_tiles = tile_rows(scene) * tile_columns(scene);
   const auto strokes = bins.strokes.begin();
   for (int64_t tile = begin; tile < end; ++tile) {
     const auto list_end = strokes + bins.offsets[tile + 1];
@@ -56,9 +56,9 @@ void paint_backward_tiles(const Scene<T>& scene, const Incoming<T>& incoming, St
   const int64_t groups =
       std::clamp<int64_t>(kMaxTextureGroupValues / std::max<int64_t>(texture_values, 1), 1, kTextureGroups);
   std::vector<T> group_sums(d_texture == nullptr ? 0 : groups * texture_values, T(0));
-  for (int64_t begin = 0, end; begin < scene.tiles(); begin = end) {
+  for (int64_t begin = 0, end; begin < tiles(scene); begin = end) {
     end = begin + 1;
-    while (end < scene.tiles() && (bins.offsets[end + 1] - bins.offsets[begin]) * size <= kBandValues) ++end;
+    while (end < tiles(scene) && (bins.offsets[end + 1] - bins.offsets[begin]) * size <= kBandValues) ++end;
     // Not a vector: every tile fills its own part.
     const std::unique_ptr<T[]> partials(new T[(bins.offsets[end] - bins.offsets[begin]) * size]);
     // A unit is one tile, or with a texture gradient one of a few fixed groups of them, each with a sum of its own.

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "inputs.h"
+#include "../inputs.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)

@@ -1,6 +1,7 @@
 // The kernels of `paint`, compiled by each instruction set's own file after it has chosen its instructions.
 #pragma once
 
+#include "../make_scene.h"
 #include "paint_backward_tiles.h"
 #include "paint_tiles.h"
 
@@ -19,8 +20,9 @@ void paint_forward(const ForwardCall& call) {
 template <typename T>
 void paint_backward(const BackwardCall& call) {
   with_scene<T>(call.inputs, call.t_min, [&]<int D>(const Scene<T>& scene) {
-    const Incoming<T> incoming{View<T, 4>(call.grad), View<T, 3>(call.transmittance), View<T, 4>(call.checkpoints),
-                               View<int32_t, 3>(call.evaluated), call.checkpoints.size(1) + 1};
+    const Incoming<T> incoming{view_of<T, 4>(call.grad), view_of<T, 3>(call.transmittance),
+                               view_of<T, 4>(call.checkpoints), view_of<int32_t, 3>(call.evaluated),
+                               call.checkpoints.size(1) + 1};
     const StrokeOutputs<T, D> outputs{data<T>(call.d_points), data<T>(call.d_radius), data<T>(call.d_color),
                                       data<T>(call.d_opacity), data<T>(call.d_feather)};
     T* d_texture = call.d_texture == nullptr ? nullptr : data<T>(*call.d_texture);

@@ -158,7 +158,7 @@ template <typename T, int D>
 void paint_tiles(const Scene<T>& scene, T* image, const Saved<T>& saved) {
   const Bins bins = bin<D>(scene);
   for_each_unit(
-      scene.tiles(), [&] { return std::make_unique<TilePainter<T, D>>(scene, bins, image, saved); },
+      tiles(scene), [&] { return std::make_unique<TilePainter<T, D>>(scene, bins, image, saved); },
       [](auto& painter, int64_t tile) { painter->paint(tile); });
 }
 

@@ -6,48 +6,6 @@
 
 NP_MATH_BEGIN
 
-// The chords at a pack of points. F is compared with a limit by squares, without a root.
-template <typename V>
-struct ByChords {
-  V t;                 // of the nearest chord; where radii differ, of the one with the least power
-  uint32_t within;     // lanes where some chord has F <= limit,
-  uint32_t scattered;  // where such chords do not all follow each other,
-  uint32_t inside;     // where some chord has F < -limit
-};
-
-template <bool Tapered, typename V, typename T, int D>
-NP_HOST_DEVICE ByChords<V> look_at_chords(const Searched<T, D>& s, Vec2<V> p, T limit) {
-  constexpr int n = Searched<T, D>::chords;
-  const auto square = [](auto x) { return x * x; };
-  V outer(square(maximum(s.spine.radius + limit, T(0)))), inner(square(maximum(s.spine.radius - limit, T(0))));
-  V t(0), least(std::numeric_limits<T>::infinity());
-  ByChords<V> out{};
-  uint32_t before = 0;
-  for (int i = 0; i < n; ++i) {
-    const OnChord<V> on = nearest_on_chord<Tapered>(chord_at<V>(s, i), p);
-    V score = on.squared;
-    if constexpr (Tapered) {
-      const V radius = V(s.radius[i]) + on.s * V(s.radius_increase);
-      outer = square(maximum(radius + V(limit), V(0)));
-      inner = square(maximum(radius - V(limit), V(0)));
-      score = score - radius * radius;
-    }
-    t = select(score < least, V(T(i)) + on.s, t);
-    least = minimum(score, least);
-    const uint32_t here = bits(on.squared <= outer);
-    out.scattered |= here & ~before & out.within;
-    out.within |= here;
-    if constexpr (Tapered) out.inside |= bits(on.squared < inner);
-    before = here;
-  }
-  if constexpr (!Tapered) out.inside = bits(least < inner);
-  out.t = t * V(T(1) / T(n));
-  return out;
-}
-
-// How far beyond the ends of a stroke the minimum of F is followed, in t.
-constexpr double kBeyond = 0.25;
-
 template <typename T, int D>
 class Survey {
   static constexpr int lanes = kLanes<T>;
@@ -69,7 +27,7 @@ class Survey {
   // t* at a pack of pixels of a smooth block, to first order.
   NP_HOST_DEVICE V start(int block, int first) const {
     const auto offset = Grid<T>::at(T(-1.5), T(first / kBlock) - T(1.5), T(1));
-    return clamp(V(t_[block]) + V(t_x_[block]) * offset.x + V(t_y_[block]) * offset.y, V(0), V(1));
+    return Surveyed<V>::start(V(t_[block]), V(t_x_[block]), V(t_y_[block]), offset);
   }
 
  private:
@@ -93,30 +51,15 @@ class Survey {
   NP_HOST_DEVICE void blocks(const TileStroke<T, D>& stroke, int block) {
     const auto center =
         Grid<T>::at(T(Tile::block_x(block) + kBlock / 2), T(Tile::block_y(block) + kBlock / 2), T(kBlock));
-    const T margin = stroke.margin + half_diagonal<T>(kBlock), limit = stroke.half_feather + margin;
-    const auto chords = look_at_chords<Tapered>(stroke.search, center, limit);
-    if (chords.within == 0) return;
-    reached |= uint64_t(chords.within) << block;
-    inside |= uint64_t(chords.inside) << block;
-    if constexpr (kSmooth<T, D>) {
-      if (!stroke.gentle) return;
-      const Searched<T, D>& s = stroke.search;
-      const Smooth<V, D> around(s, center);
-      smooth |= uint64_t(chords.within & ~chords.scattered) << block;
-      // Beyond the ends too, so that it can be followed back to where it enters.
-      const V t = around.template search<Tapered>(s, chords.t, V(T(-kBeyond)), V(T(1 + kBeyond)));
-      Vec2<V> along = velocity(s.spine, t);
-      const V slope = maximum(around.template slope<Tapered>(s, t), V(T(kFocalSlope)) * dot(along, along));
-      const V inverse = V(1) / maximum(slope, V(T(kMinSquaredLength)));
-      if constexpr (Tapered) {
-        const Vec2<V> w = around.offset(s, t);
-        const V turn = V(s.spine.radius_increase) / square_root(around.squared_distance(s, t));
-        along = {along.x - turn * w.x, along.y - turn * w.y};
-      }
-      t.store(t_ + block);
-      (along.x * inverse).store(t_x_ + block);
-      (along.y * inverse).store(t_y_ + block);
-    }
+    const auto found = survey<Tapered>(stroke, center, kBlock);
+    if (found.reached == 0) return;
+    reached |= uint64_t(found.reached) << block;
+    inside |= uint64_t(found.inside) << block;
+    if (found.smooth == 0) return;
+    smooth |= uint64_t(found.smooth) << block;
+    found.t.store(t_ + block);
+    found.t_x.store(t_x_ + block);
+    found.t_y.store(t_y_ + block);
   }
 
   alignas(64) T t_[64], t_x_[64], t_y_[64];  // t* at the centre of a block, and its gradient
@@ -163,19 +106,6 @@ struct Touch {
   bool any;  // whether any pixel is covered at all
 };
 
-template <typename V, typename T, int D>
-NP_HOST_DEVICE Nearest<V> smooth_nearest(const Searched<T, D>& s, Vec2<V> p, V start) {
-  if constexpr (!kSmooth<T, D>)
-    return {};
-  else {
-    const Smooth<V, D> around(s, p);
-    const V t = s.tapered ? around.template search<true>(s, start, V(0), V(1))
-                          : around.template search<false>(s, start, V(0), V(1));
-    const V radius = V(s.spine.radius) + t * V(s.spine.radius_increase);
-    return {t, square_root(around.squared_distance(s, t)) - radius};
-  }
-}
-
 // `first` pixel of the block; `chords` as candidate_chords gives them, read where the block is not smooth.
 template <typename T, int D>
 NP_HOST_DEVICE auto touch(const Scene<T>& scene, const TileStroke<T, D>& stroke, const Survey<T, D>& survey, int block,
@@ -191,9 +121,7 @@ NP_HOST_DEVICE auto touch(const Scene<T>& scene, const TileStroke<T, D>& stroke,
     at = nearest(stroke.search, p, stroke.half_feather, chords);
   const V covered = coverage(at.f, V(stroke.inverse_feather));
   if (!any(covered > V(0))) return Touch<V>{at.t, at.f, V(0), false};
-  V alpha = opacity_at(scene, stroke.opacity, at.t) * covered;
-  if (stroke.texture != nullptr) alpha = alpha * texture_at(stroke, p, at.t, at.f);
-  return Touch<V>{at.t, at.f, alpha, true};
+  return Touch<V>{at.t, at.f, alpha_at(scene, stroke, p, at, covered), true};
 }
 
 NP_MATH_END

@@ -2,6 +2,9 @@
 // a pack of pixels.
 #pragma once
 
+#include "../over.h"
+#include "../stroke.h"
+#include "pack.h"
 #include "scene.h"
 
 NP_MATH_BEGIN
@@ -14,9 +17,9 @@ struct Tile {
 
   template <typename T>
   Tile(const Scene<T>& scene, int64_t index)
-      : batch(index / (scene.tile_rows() * scene.tile_columns())),
-        x(index % scene.tile_columns() * kTile),
-        y(index / scene.tile_columns() % scene.tile_rows() * kTile),
+      : batch(index / (tile_rows(scene) * tile_columns(scene))),
+        x(index % tile_columns(scene) * kTile),
+        y(index / tile_columns(scene) % tile_rows(scene) * kTile),
         width(int(std::min<int64_t>(kTile, scene.width - x))),
         height(int(std::min<int64_t>(kTile, scene.height - y))) {}
 
@@ -106,85 +109,24 @@ NP_HOST_DEVICE void for_each_block(uint64_t blocks, F&& visit) {
   for (; blocks != 0; blocks &= blocks - 1) visit(__builtin_ctzll(blocks));
 }
 
-// From the centre of a square of n pixels to its farthest pixel centre. F changes by no more than that in between.
-template <typename T>
-constexpr T half_diagonal(int n) {
-  return T((n - 1) * 0.70710678118654757);
-}
-
 // One stroke relative to the corner of one tile.
 template <typename T, int D>
-struct TileStroke {
-  Searched<T, D> search;
-  T half_feather, inverse_feather;
-  T margin;     // by how much F of the chords may be off, with room for rounding
-  bool gentle;  // no two minima of F near a touched pixel whose chords follow each other
-  bool varies;  // along its length, so that t* matters inside too
+struct TileStroke : Stroke<T, D> {
   T color[2][kMaxChannels];
-  T opacity[2];
-  const Texture<T>* texture;
-  int64_t texture_index;
 
   void load(const Scene<T>& scene, const Tile& tile, int64_t n) {
-    const int64_t b = tile.batch;
-    Vec2<T> points[D];
-    load_points(scene, b, n, T(tile.x), T(tile.y), points);
+    set_stroke<Pack<T, Register<T>::lanes>>(*this, scene, tile.batch, n, T(tile.x), T(tile.y), kBlock);
     for (int e = 0; e < scene.color_ends; ++e) {
-      const T* row = &scene.color(b, n, e, 0);
+      const T* row = &scene.color(tile.batch, n, e, 0);
       for (int64_t c = 0; c < scene.channels; ++c) color[e][c] = row[c * scene.color.strides[3]];
-    }
-    for (int e = 0; e < scene.opacity_ends; ++e) opacity[e] = scene.opacity(b, n, e);
-    texture_index = scene.textures.empty() ? -1 : scene.texture_id(b, n);
-    texture = texture_index < 0 ? nullptr : &scene.textures[texture_index];
-    set_searched<Pack<T, Register<T>::lanes>>(search, make_spine(points, scene.radius(b, n, 0), scene.radius(b, n, 1)));
-    const T feather = scene.feather(b, n);
-    half_feather = feather / 2;
-    inverse_feather = 1 / feather;
-    varies = texture != nullptr || scene.color_ends == 2 || scene.opacity_ends == 2;
-    // Rounding grows with the coordinates; this is far more than it can be.
-    T scale = T(0);
-    for (int i = 0; i < D; ++i) scale = maximum(scale, maximum(absolute(points[i].x), absolute(points[i].y)));
-    margin = search.chord_error + T(1e-3) + 64 * std::numeric_limits<T>::epsilon() * scale;
-    gentle = false;
-    if constexpr (kSmooth<T, D>) {
-      const T radius = maximum(search.spine.radius, search.spine.radius + search.spine.radius_increase);
-      const T farthest = half_feather + margin + 2 * half_diagonal<T>(kBlock) + radius + search.longest_chord;
-      gentle = farthest < search.focal_distance;
     }
   }
 };
 
 template <typename T, typename V>
-NP_HOST_DEVICE V opacity_at(const Scene<T>& scene, const T (&opacity)[2], V t) {
-  return scene.opacity_ends == 1 ? V(opacity[0]) : ramp(V(opacity[0]), V(opacity[1]), t);
-}
-
-template <typename T, typename V>
 NP_HOST_DEVICE V color_at(const Scene<T>& scene, const T (&color)[2][kMaxChannels], int64_t channel, V t) {
   const V start(color[0][channel]);
   return scene.color_ends == 1 ? start : ramp(start, V(color[1][channel]), t);
-}
-
-template <typename V, typename T, int D>
-NP_HOST_DEVICE Frame<V> frame_of(const Spine<T, D>& spine, Vec2<V> p, V t, V f) {
-  const V radius = V(spine.radius) + t * V(spine.radius_increase);
-  return frame_at(spine, p, t, maximum(f + radius, V(T(kDistanceEpsilon))));
-}
-
-// The texture under a stroke that has one.
-template <typename V, typename T, int D>
-NP_HOST_DEVICE Bilinear<V, T> sample_stroke(const TileStroke<T, D>& stroke, const Frame<V>& frame, V t,
-                                            BrushPosition<V>& where) {
-  const Spine<T, D>& spine = stroke.search.spine;
-  where = brush_position<D>(frame, t, V(spine.radius) + t * V(spine.radius_increase));
-  return sample(*stroke.texture, where.u, where.v);
-}
-
-// The texture's factor in alpha, of a stroke that has one.
-template <typename V, typename T, int D>
-NP_HOST_DEVICE V texture_at(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V f) {
-  BrushPosition<V> where;
-  return sample_stroke(stroke, frame_of(stroke.search.spine, p, t, f), t, where).value;
 }
 
 NP_MATH_END

@@ -16,17 +16,6 @@ struct Incoming {
   int64_t segments;
 };
 
-// Gradient of ramp(a, b, t) as sums over pixels: of the whole, and of t times it, which is b's share.
-template <typename V>
-struct RampGradient {
-  V whole, end;
-
-  NP_HOST_DEVICE void add(V grad, V t, bool two_ended) {
-    whole += grad;
-    if (two_ended) end += t * grad;
-  }
-};
-
 // Places of a stroke's gradients in a flat row of numbers.
 template <int D>
 struct Layout {
@@ -59,7 +48,8 @@ class TileGradient {
         bins_(bins),
         incoming_(incoming),
         layout_{scene.channels, scene.color_ends, scene.opacity_ends},
-        d_background_(d_background) {}
+        d_background_(d_background),
+        texels_(scene.first_texture.height * scene.first_texture.width) {}
 
   // `partials` are those of the strokes in the tile's list, `d_texture` is this group's sum, or null.
   void run(int64_t index, T* partials, T* d_texture) {
@@ -196,16 +186,9 @@ class TileGradient {
     return touched.any;
   }
 
-  // Sums over the pixels of one stroke in this tile; `feather` without its factor -1 / feather.
-  struct Sums {
-    SpineGradient<V, D> spine{};
-    V feather{};
-    RampGradient<V> opacity{};
-  };
-
   // Second sweep: one stroke, and the colour below moves up to include it.
   void composite(const Evaluated& evaluated) {
-    Sums sums;
+    ShapeGradient<V, D> sums;
     for (int64_t c = 0; c < scene_.channels; ++c) d_color_[c] = {V(0), V(0)};
     for (int64_t i = evaluated.first_entry; i < evaluated.end_entry; ++i)
       for (int first = 0; first < kBlockPixels; first += kLanes<T>)
@@ -213,7 +196,8 @@ class TileGradient {
     write_partial(evaluated, sums);
   }
 
-  NP_HOST_DEVICE void composite_pack(const TileStroke<T, D>& stroke, const Entry& entry, int first, Sums& sums) {
+  NP_HOST_DEVICE void composite_pack(const TileStroke<T, D>& stroke, const Entry& entry, int first,
+                                     ShapeGradient<V, D>& sums) {
     const V t = V::load(entry.t + first), f = V::load(entry.f + first);
     const V alpha = V::load(entry.alpha + first), above = V::load(entry.above + first);
     const V shown = above * alpha;
@@ -227,61 +211,13 @@ class TileGradient {
       if (scene_.color_ends == 2) d_t += V(stroke.color[1][c] - stroke.color[0][c]) * (grad * shown);
       over(under, color, alpha).store(below);
     }
-    shape_backward(stroke, centers<T>(entry.block, first), t, f, above * towards, d_t, sums);
+    shape_backward(scene_, stroke, centers<T>(entry.block, first), t, f, above * towards, d_t, sums,
+                   [&](int64_t texel, T value) {
+                     if (d_texture_ != nullptr) d_texture_[stroke.texture_index * texels_ + texel] += value;
+                   });
   }
 
-  // From alpha and what hangs on t* down to opacity, feather, texture, radius and control points.
-  NP_HOST_DEVICE void shape_backward(const TileStroke<T, D>& stroke, Vec2<V> p, V t, V f, V d_alpha, V d_t,
-                                     Sums& sums) {
-    const V inverse_feather(stroke.inverse_feather);
-    const V opacity = opacity_at(scene_, stroke.opacity, t);
-    const Frame<V> frame = frame_of(stroke.search.spine, p, t, f);
-    V covered = coverage(f, inverse_feather), texture(1);
-    FrameGradient<V> d_frame = {{V(0), V(0)}, {V(0), V(0)}, V(0), V(0)};
-    if (stroke.texture != nullptr) {
-      const TextureGradient through = texture_backward(stroke, frame, t, d_alpha * opacity * covered);
-      texture = through.factor;
-      d_t += through.t;
-      d_frame = through.frame;
-    }
-    const V d_opacity = d_alpha * covered * texture;
-    sums.opacity.add(d_opacity, t, scene_.opacity_ends == 2);
-    if (scene_.opacity_ends == 2) d_t += V(stroke.opacity[1] - stroke.opacity[0]) * d_opacity;
-    const V d_f = coverage_backward(d_alpha * opacity * texture, f, inverse_feather);
-    // Inside a stroke nothing but what varies along it feels its shape.
-    if (!stroke.varies && !any((d_f < V(0)) | (d_f > V(0)))) return;
-    sums.feather += d_f * f;
-    distance_backward(frame, d_f, d_frame);
-    if (stroke.varies && D > 1) parameter_backward(frame, t, d_t, d_frame);
-    add_to_spine(d_frame, t, sums.spine);
-  }
-
-  // Returned, not added to: what has an address is kept in memory, where most strokes have no texture.
-  struct TextureGradient {
-    V factor, t;  // in alpha; of t*
-    FrameGradient<V> frame;
-  };
-
-  // `grad` of the texture's factor: texels and brush position.
-  TextureGradient texture_backward(const TileStroke<T, D>& stroke, const Frame<V>& frame, V t, V grad) {
-    BrushPosition<V> where;
-    const Bilinear<V, T> texel = sample_stroke(stroke, frame, t, where);
-    const V d_u = grad * texel.d_column * V(T(stroke.texture->width));
-    const V d_v = grad * texel.d_row * V(T(0.5) * T(stroke.texture->height));
-    TextureGradient out{texel.value, d_u * where.u_t + d_v * where.v_t, {}};
-    brush_position_backward(where, d_u, d_v, out.frame);
-    if (d_texture_ != nullptr) {
-      // Pixel by pixel: neighbours may share a texel.
-      T* const d_texels = d_texture_ + stroke.texture_index * stroke.texture->height * stroke.texture->width;
-      for (int k = 0; k < 4; ++k) {
-        const V share = texel.weight(k) * grad;
-        for (int i = 0; i < kLanes<T>; ++i) d_texels[texel.index[k][i]] += share[i];
-      }
-    }
-    return out;
-  }
-
-  void write_partial(const Evaluated& evaluated, const Sums& sums) {
+  void write_partial(const Evaluated& evaluated, const ShapeGradient<V, D>& sums) {
     T* partial = partials_ + evaluated.place * layout_.size();
     SpineGradient<T, D> d_spine;
     for (int k = 0; k < D; ++k)
@@ -312,6 +248,7 @@ class TileGradient {
   T* d_background_;
   T* partials_ = nullptr;
   T* d_texture_ = nullptr;
+  const int64_t texels_;  // of each texture
 
   int64_t listed_ = 0;
   const int32_t* list_ = nullptr;  // the top stroke is the last

@@ -5,8 +5,8 @@
 #include <limits>
 #include <optional>
 
-#include "../check.h"
-#include "../tensors.h"
+#include "check.h"
+#include "tensors.h"
 
 namespace neural_paint {
 
