@@ -182,6 +182,26 @@ NP_HOST_DEVICE V alpha_at(const Scene<T>& scene, const Stroke<T, D>& stroke, Vec
   return alpha * sample_stroke(stroke, frame_of(stroke.search.spine, p, at.t, at.f), at.t, where).value;
 }
 
+// One stroke at a pack of pixels.
+template <typename V>
+struct Touch {
+  V t, f, alpha;
+  bool any;  // whether any pixel is covered at all
+};
+
+// In a square of which `inside` and `smooth` are known; t* is looked for from start() where it is smooth, else on
+// `chords`, a bit each.
+template <typename V, typename T, int D, typename Start>
+NP_HOST_DEVICE Touch<V> touch(const Scene<T>& scene, const Stroke<T, D>& stroke, Vec2<V> p, bool inside, bool smooth,
+                              Start&& start, uint32_t chords) {
+  if (inside && !stroke.varies) return {V(0), V(-1) / V(stroke.inverse_feather), V(stroke.opacity[0]), true};
+  const Nearest<V> at = kSmooth<T, D> && smooth ? smooth_nearest(stroke.search, p, start())
+                                                : nearest(stroke.search, p, stroke.half_feather, chords);
+  const V covered = coverage(at.f, V(stroke.inverse_feather));
+  if (!any(covered > V(0))) return {at.t, at.f, V(0), false};
+  return {at.t, at.f, alpha_at(scene, stroke, p, at, covered), true};
+}
+
 // Gradient of ramp(a, b, t) as sums over pixels: of the whole, and of t times it, which is b's share.
 template <typename V>
 struct RampGradient {

@@ -99,29 +99,14 @@ NP_HOST_DEVICE uint32_t candidate_chords(const TileStroke<T, D>& stroke, int blo
   }
 }
 
-// One stroke at a pack of pixels.
-template <typename V>
-struct Touch {
-  V t, f, alpha;
-  bool any;  // whether any pixel is covered at all
-};
-
-// `first` pixel of the block; `chords` as candidate_chords gives them, read where the block is not smooth.
+// The stroke at a pack of pixels, from pixel `first` of the block on; `chords` as candidate_chords gives them, read where
+// the block is not smooth.
 template <typename T, int D>
 NP_HOST_DEVICE auto touch(const Scene<T>& scene, const TileStroke<T, D>& stroke, const Survey<T, D>& survey, int block,
                           int first, uint32_t chords) {
-  using V = Pack<T, kLanes<T>>;
-  const bool inside = survey.inside >> block & 1;
-  if (inside && !stroke.varies) return Touch<V>{V(0), V(-1) / V(stroke.inverse_feather), V(stroke.opacity[0]), true};
-  const Vec2<V> p = centers<T>(block, first);
-  Nearest<V> at;
-  if (kSmooth<T, D> && (survey.smooth >> block & 1))
-    at = smooth_nearest(stroke.search, p, survey.start(block, first));
-  else
-    at = nearest(stroke.search, p, stroke.half_feather, chords);
-  const V covered = coverage(at.f, V(stroke.inverse_feather));
-  if (!any(covered > V(0))) return Touch<V>{at.t, at.f, V(0), false};
-  return Touch<V>{at.t, at.f, alpha_at(scene, stroke, p, at, covered), true};
+  const bool inside = survey.inside >> block & 1, smooth = survey.smooth >> block & 1;
+  return touch(
+      scene, stroke, centers<T>(block, first), inside, smooth, [&] { return survey.start(block, first); }, chords);
 }
 
 NP_MATH_END
