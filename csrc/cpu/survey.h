@@ -99,8 +99,8 @@ NP_HOST_DEVICE uint32_t candidate_chords(const TileStroke<T, D>& stroke, int blo
   }
 }
 
-// The stroke at a pack of pixels, from pixel `first` of the block on; `chords` as candidate_chords gives them, read where
-// the block is not smooth.
+// The stroke at a pack of pixels, from pixel `first` of the block on; `chords` as candidate_chords gives them, read
+// where the block is not smooth.
 template <typename T, int D>
 NP_HOST_DEVICE auto touch(const Scene<T>& scene, const TileStroke<T, D>& stroke, const Survey<T, D>& survey, int block,
                           int first, uint32_t chords) {
