@@ -74,7 +74,7 @@ class CudaToolkit:
         codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in self.architectures]
         newest = f"compute_{self.architectures[-1]}"
         codes.append(f"-gencode=arch={newest},code={newest}")
-        options = ["-DUSE_CUDA", "--threads=0", f"-Xcompiler={','.join(HOST_FLAGS)}"]
+        options = ["-DUSE_CUDA", "--expt-relaxed-constexpr", "--threads=0", f"-Xcompiler={','.join(HOST_FLAGS)}"]
         subprocess.run([self.nvcc, "-c", source, "-o", target, *FLAGS, *options, *codes], check=True)
 
 

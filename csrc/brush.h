@@ -45,11 +45,15 @@ struct Texture {
 // Sampled bilinearly at one or more places: the four texels, and how far the place is from the first of them.
 template <typename V, typename T>
 struct Bilinear {
-  int64_t index[4][Lanes<V>::count];
-  V column, row;  // fractions in [0, 1]
+  int64_t first[Lanes<V>::count];                          // index of the upper left texel
+  int32_t right[Lanes<V>::count], below[Lanes<V>::count];  // from there to its neighbours; 0 at the border
+  V column, row;                                           // fractions in [0, 1]
   V value;
   V d_column, d_row;  // derivative of the value, per texel; 0 beyond the border
 
+  NP_HOST_DEVICE int64_t index(int corner, int lane) const {
+    return first[lane] + (corner % 2 ? right[lane] : 0) + (corner / 2 ? below[lane] : 0);
+  }
   NP_HOST_DEVICE V weight(int corner) const {
     return (corner % 2 ? column : V(1) - column) * (corner / 2 ? row : V(1) - row);
   }
@@ -69,13 +73,10 @@ NP_HOST_DEVICE Bilinear<V, T> sample(const Texture<T>& texture, V u, V v) {
   Bilinear<V, T> out;
   for (int i = 0; i < count; ++i) {
     const int64_t left = static_cast<int64_t>(columns[i]), top = static_cast<int64_t>(rows[i]);
-    const int64_t right = left + 1 < texture.width ? 1 : 0, bottom = top + 1 < texture.height ? texture.width : 0;
-    const int64_t first = top * texture.width + left;
-    const int64_t corner[4] = {first, first + right, first + bottom, first + bottom + right};
-    for (int k = 0; k < 4; ++k) {
-      out.index[k][i] = corner[k];
-      texels[k][i] = texture.texels[corner[k]];
-    }
+    out.right[i] = left + 1 < texture.width ? 1 : 0;
+    out.below[i] = top + 1 < texture.height ? int32_t(texture.width) : 0;
+    out.first[i] = top * texture.width + left;
+    for (int k = 0; k < 4; ++k) texels[k][i] = texture.texels[out.index(k, i)];
     columns[i] = T(left);
     rows[i] = T(top);
   }

@@ -1,6 +1,7 @@
 // The tensors of `paint` as they arrive: guarded before a pointer is taken, then handed on as a Scene.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
 #include <optional>
@@ -92,10 +93,66 @@ struct PaintInputs {
     check_device(*texture_id, "texture_id", points, "points");
   }
 
+  // What the forward pass saved, and the incoming gradient.
+  void check_saved(const Tensor& grad, const Tensor& transmittance, const Tensor& checkpoints,
+                   const Tensor& evaluated) const {
+    const int64_t b = batch(), h = height(), w = width();
+    check_like_points(grad, "grad", {b, channels(), h, w});
+    check_like_points(transmittance, "transmittance", {b, h, w});
+    check_like_points(checkpoints, "checkpoints", {b, kAny, h, w});
+    check_shape(evaluated, "evaluated", {b, h, w});
+    check_dtype(evaluated, "evaluated", torch::headeronly::ScalarType::Int);
+    check_device(evaluated, "evaluated", points, "points");
+  }
+
   static void check_range(const char* name, int64_t value, int64_t low, int64_t high) {
     if (value < low || value > high)
       fail(name, "be in [" + std::to_string(low) + ", " + std::to_string(high) + "]", value);
   }
+};
+
+// What `paint` returns, not filled; what it saves is empty where `segments` is 0.
+struct PaintOutputs {
+  using Tensor = torch::stable::Tensor;
+  Tensor image, transmittance, checkpoints, evaluated;
+
+  PaintOutputs(const PaintInputs& in, int64_t segments)
+      : image(allocate(in.points, {in.batch(), in.channels(), in.height(), in.width()})),
+        transmittance(allocate(in.points, {saved(in, segments), in.height(), in.width()})),
+        checkpoints(
+            allocate(in.points, {saved(in, segments), std::max(segments - 1, int64_t(0)), in.height(), in.width()})),
+        evaluated(
+            allocate(in.points, {saved(in, segments), in.height(), in.width()}, torch::headeronly::ScalarType::Int)) {}
+
+ private:
+  static int64_t saved(const PaintInputs& in, int64_t segments) {
+    PaintInputs::check_range("segments", segments, 0, kMaxSegments);
+    return segments > 0 ? in.batch() : 0;
+  }
+};
+
+// What `paint_backward` returns, not filled: gradients in the shapes of their fields, but that of the background is
+// each canvas's. Those of texture and background are empty where there is none or it is not asked for.
+struct PaintGradients {
+  using Tensor = torch::stable::Tensor;
+  Tensor points, radius, color, opacity, feather;
+  bool has_texture, has_background;
+  Tensor texture, background;
+
+  PaintGradients(const PaintInputs& in, const Tensor& color, const Tensor& opacity, bool texture_gradient,
+                 bool background_gradient)
+      : points(like(in, in.points)),
+        radius(like(in, in.radius)),
+        color(like(in, color)),
+        opacity(like(in, opacity)),
+        feather(like(in, in.feather)),
+        has_texture(in.texture.has_value() && texture_gradient),
+        has_background(background_gradient),
+        texture(has_texture ? like(in, *in.texture) : allocate(in.points, {0})),
+        background(has_background ? like(in, in.background) : allocate(in.points, {0})) {}
+
+ private:
+  static Tensor like(const PaintInputs& in, const Tensor& tensor) { return allocate(in.points, tensor.sizes()); }
 };
 
 template <typename T>

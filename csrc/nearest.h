@@ -335,10 +335,9 @@ struct Smooth {
   // One division for all steps: the start is so near that the slope there serves them all. Where the minimum over all
   // t is beyond an end of the stroke, no farther than to `low` or `high`.
   template <bool Tapered, typename T>
-  NP_HOST_DEVICE V search(const Searched<T, D>& s, V t, V low, V high) const {
+  NP_HOST_DEVICE V search(const Searched<T, D>& s, V t, V low, V high, int steps) const {
     const V inverse_slope = V(1) / slope<Tapered>(s, t);
-    for (int step = 0; step < Search<T>::newton_steps(D); ++step)
-      t = clamp(t - value<Tapered>(s, t) * inverse_slope, low, high);
+    for (int step = 0; step < steps; ++step) t = clamp(t - value<Tapered>(s, t) * inverse_slope, low, high);
     return t;
   }
 };

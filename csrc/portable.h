@@ -11,7 +11,13 @@
 #if defined(__CUDACC__)
 #define NP_HOST_DEVICE __host__ __device__ __forceinline__
 #define NP_RARE __host__ __device__ __forceinline__
+// Before a loop whose index must be known to the compiler, so that what it indexes stays in registers.
+#define NP_UNROLL _Pragma("unroll")
+// Before one whose rounds must not be mixed, which takes registers.
+#define NP_ROLL _Pragma("unroll 1")
 #else
+#define NP_UNROLL
+#define NP_ROLL
 #define NP_HOST_DEVICE inline __attribute__((always_inline))
 // Seldom called: a function of its own on a CPU, so that the registers are left to what is called often.
 #define NP_RARE inline

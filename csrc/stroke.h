@@ -70,6 +70,7 @@ NP_HOST_DEVICE ByChords<V> look_at_chords(const Searched<T, D>& s, Vec2<V> p, T 
   V t(0), least(infinity);
   ByChords<V> out{};
   uint32_t before = 0;
+  NP_ROLL
   for (int i = 0; i < n; ++i) {
     const OnChord<V> on = nearest_on_chord<Tapered>(chord_at<V>(s, i), p);
     V score = on.squared;
@@ -124,7 +125,7 @@ NP_HOST_DEVICE Surveyed<V> survey(const Stroke<T, D>& stroke, Vec2<V> center, in
     const Smooth<V, D> around(s, center);
     out.smooth = chords.within & ~chords.scattered;
     // Beyond the ends too, so that it can be followed back to where it enters.
-    out.t = around.template search<Tapered>(s, chords.t, V(T(-kBeyond)), V(T(1 + kBeyond)));
+    out.t = around.template search<Tapered>(s, chords.t, V(T(-kBeyond)), V(T(1 + kBeyond)), Search<T>::newton_steps(D));
     Vec2<V> along = velocity(s.spine, out.t);
     const V slope = maximum(around.template slope<Tapered>(s, out.t), V(T(kFocalSlope)) * dot(along, along));
     const V inverse = V(1) / maximum(slope, V(T(kMinSquaredLength)));
@@ -161,13 +162,13 @@ NP_HOST_DEVICE Bilinear<V, T> sample_stroke(const Stroke<T, D>& stroke, const Fr
 
 // t* and F where they are smooth, from a start near t*.
 template <typename V, typename T, int D>
-NP_HOST_DEVICE Nearest<V> smooth_nearest(const Searched<T, D>& s, Vec2<V> p, V start) {
+NP_HOST_DEVICE Nearest<V> smooth_nearest(const Searched<T, D>& s, Vec2<V> p, V start, int steps) {
   if constexpr (!kSmooth<T, D>) {
     return {};
   } else {
     const Smooth<V, D> around(s, p);
-    const V t = s.tapered ? around.template search<true>(s, start, V(0), V(1))
-                          : around.template search<false>(s, start, V(0), V(1));
+    const V t = s.tapered ? around.template search<true>(s, start, V(0), V(1), steps)
+                          : around.template search<false>(s, start, V(0), V(1), steps);
     const V radius = V(s.spine.radius) + t * V(s.spine.radius_increase);
     return {t, square_root(around.squared_distance(s, t)) - radius};
   }
@@ -190,12 +191,13 @@ struct Touch {
 };
 
 // In a square of which `inside` and `smooth` are known; t* is looked for from start() where it is smooth, else on
-// `chords`, a bit each.
-template <typename V, typename T, int D, typename Start>
+// `chords`, a bit each. The larger the square, the farther its pixels' starts are off: two steps more for 8 x 8.
+template <int Square, typename V, typename T, int D, typename Start>
 NP_HOST_DEVICE Touch<V> touch(const Scene<T>& scene, const Stroke<T, D>& stroke, Vec2<V> p, bool inside, bool smooth,
                               Start&& start, uint32_t chords) {
   if (inside && !stroke.varies) return {V(0), V(-1) / V(stroke.inverse_feather), V(stroke.opacity[0]), true};
-  const Nearest<V> at = kSmooth<T, D> && smooth ? smooth_nearest(stroke.search, p, start())
+  constexpr int steps = Search<T>::newton_steps(D) + (Square > 4 ? 2 : 0);
+  const Nearest<V> at = kSmooth<T, D> && smooth ? smooth_nearest(stroke.search, p, start(), steps)
                                                 : nearest(stroke.search, p, stroke.half_feather, chords);
   const V covered = coverage(at.f, V(stroke.inverse_feather));
   if (!any(covered > V(0))) return {at.t, at.f, V(0), false};
@@ -234,16 +236,16 @@ NP_RARE TextureGradient<V> texture_backward(const Stroke<T, D>& stroke, const Fr
                                             AddTexel&& add_texel) {
   BrushPosition<V> where;
   const Bilinear<V, T> texel = sample_stroke(stroke, frame, t, where);
-  const V d_u = grad * texel.d_column * V(T(stroke.texture.width));
-  const V d_v = grad * texel.d_row * V(T(0.5) * T(stroke.texture.height));
-  TextureGradient<V> out{texel.value, d_u * where.u_t + d_v * where.v_t, {}};
-  brush_position_backward(where, d_u, d_v, out.frame);
   for (int k = 0; k < 4; ++k) {
     // Lane by lane: neighbours may share a texel.
     T shares[Lanes<V>::count];
     Lanes<V>::store(texel.weight(k) * grad, shares);
-    for (int i = 0; i < Lanes<V>::count; ++i) add_texel(texel.index[k][i], shares[i]);
+    for (int i = 0; i < Lanes<V>::count; ++i) add_texel(texel.index(k, i), shares[i]);
   }
+  const V d_u = grad * texel.d_column * V(T(stroke.texture.width));
+  const V d_v = grad * texel.d_row * V(T(0.5) * T(stroke.texture.height));
+  TextureGradient<V> out{texel.value, d_u * where.u_t + d_v * where.v_t, {}};
+  brush_position_backward(where, d_u, d_v, out.frame);
   return out;
 }
 

@@ -22,11 +22,10 @@
 namespace neural_paint {
 
 struct ForwardCall {
-  using Tensor = torch::stable::Tensor;
   const PaintInputs& inputs;
   double t_min;
   int64_t segments;  // 0: nothing is saved
-  Tensor &image, &transmittance, &checkpoints, &evaluated;
+  PaintOutputs& out;
 };
 
 struct BackwardCall {
@@ -34,8 +33,7 @@ struct BackwardCall {
   const PaintInputs& inputs;
   double t_min;
   const Tensor &grad, &transmittance, &checkpoints, &evaluated;
-  Tensor &d_points, &d_radius, &d_color, &d_opacity, &d_feather;
-  Tensor *d_texture, *d_background;  // null: not wanted
+  PaintGradients& out;
 };
 
 // One instruction set's kernels. Double precision has the baseline's alone.

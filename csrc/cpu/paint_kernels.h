@@ -10,10 +10,11 @@ NP_MATH_BEGIN
 template <typename T>
 void paint_forward(const ForwardCall& call) {
   with_scene<T>(call.inputs, call.t_min, [&]<int D>(const Scene<T>& scene) {
-    const bool save = call.segments > 0;
-    const Saved<T> saved{save ? data<T>(call.transmittance) : nullptr, save ? data<T>(call.checkpoints) : nullptr,
-                         save ? data<int32_t>(call.evaluated) : nullptr, std::max(call.segments, int64_t(1))};
-    paint_tiles<T, D>(scene, data<T>(call.image), saved);
+    const bool saves = call.segments > 0;
+    PaintOutputs& out = call.out;
+    const Saved<T> saved{saves ? data<T>(out.transmittance) : nullptr, saves ? data<T>(out.checkpoints) : nullptr,
+                         saves ? data<int32_t>(out.evaluated) : nullptr, std::max(call.segments, int64_t(1))};
+    paint_tiles<T, D>(scene, data<T>(out.image), saved);
   });
 }
 
@@ -23,12 +24,11 @@ void paint_backward(const BackwardCall& call) {
     const Incoming<T> incoming{view_of<T, 4>(call.grad), view_of<T, 3>(call.transmittance),
                                view_of<T, 4>(call.checkpoints), view_of<int32_t, 3>(call.evaluated),
                                call.checkpoints.size(1) + 1};
-    const StrokeOutputs<T, D> outputs{data<T>(call.d_points), data<T>(call.d_radius), data<T>(call.d_color),
-                                      data<T>(call.d_opacity), data<T>(call.d_feather)};
-    T* d_texture = call.d_texture == nullptr ? nullptr : data<T>(*call.d_texture);
-    T* d_background = call.d_background == nullptr ? nullptr : data<T>(*call.d_background);
-    paint_backward_tiles<T, D>(scene, incoming, outputs, d_background, d_texture,
-                               call.d_texture == nullptr ? 0 : call.d_texture->numel());
+    PaintGradients& out = call.out;
+    const StrokeOutputs<T, D> outputs{data<T>(out.points), data<T>(out.radius), data<T>(out.color),
+                                      data<T>(out.opacity), data<T>(out.feather)};
+    paint_backward_tiles<T, D>(scene, incoming, outputs, out.has_background ? data<T>(out.background) : nullptr,
+                               out.has_texture ? data<T>(out.texture) : nullptr, out.texture.numel());
   });
 }
 

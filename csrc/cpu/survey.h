@@ -105,7 +105,7 @@ template <typename T, int D>
 NP_HOST_DEVICE auto touch(const Scene<T>& scene, const TileStroke<T, D>& stroke, const Survey<T, D>& survey, int block,
                           int first, uint32_t chords) {
   const bool inside = survey.inside >> block & 1, smooth = survey.smooth >> block & 1;
-  return touch(
+  return touch<kBlock>(
       scene, stroke, centers<T>(block, first), inside, smooth, [&] { return survey.start(block, first); }, chords);
 }
 

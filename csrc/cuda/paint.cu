@@ -1,0 +1,123 @@
+// paint and its gradient on CUDA: tensors guarded and made, strokes set up and binned, and a block for each tile.
+#include <torch/csrc/stable/library.h>
+
+#include "../make_scene.h"
+#include "launch.cuh"
+#include "paint_backward.cuh"
+
+namespace neural_paint {
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// Blocks to a multiprocessor: 128 registers a thread. Double precision, which is there to check gradients, gets twice
+// as many.
+template <typename T>
+constexpr int kBlocks = sizeof(T) == 4 ? 4 : 2;
+
+template <typename T, int D>
+__global__ void __launch_bounds__(kBinThreads) paint_bin_kernel(const __grid_constant__ Binned<T, D> in) {
+  DeviceBlock block;
+  bin_body(block, in);
+}
+
+template <typename T, int D>
+__global__ void __launch_bounds__(kRasterThreads, kBlocks<T>)
+    paint_kernel(const __grid_constant__ Binned<T, D> in, const __grid_constant__ Painted<T> out) {
+  DeviceBlock block;
+  forward_body(block, in, out);
+}
+
+template <typename T, int D>
+__global__ void __launch_bounds__(kRasterThreads, kBlocks<T>)
+    paint_backward_kernel(const __grid_constant__ Binned<T, D> in, const __grid_constant__ Incoming<T> incoming,
+                          const __grid_constant__ Gradients<T, D> out) {
+  DeviceBlock block;
+  backward_body(block, in, incoming, out);
+}
+
+// Strokes set up, and sorted into coarse tiles, on the current stream. Their memory goes back to the caching allocator
+// with this object, which hands it to nobody else before the stream is done with it.
+template <typename T, int D>
+class BinnedStrokes {
+ public:
+  BinnedStrokes(const PaintInputs& in, const Scene<T>& scene)
+      : strokes_(
+            allocate(in.points, {scene.batch * scene.strokes * int64_t(sizeof(Prepared<T, D>))}, ScalarType::Byte)),
+        binned_{scene, static_cast<Prepared<T, D>*>(strokes_.mutable_data_ptr()), nullptr},
+        words_(allocate(in.points, {binned_.coarse_words()}, ScalarType::Int)) {
+    binned_.words = static_cast<uint32_t*>(words_.mutable_data_ptr());
+    const int64_t warps = scene.batch * binned_.words_per_tile();
+    launch_blocks(in.points, ceil_div(warps * 32, kBinThreads), kBinThreads, 0, paint_bin_kernel<T, D>, binned_);
+  }
+
+  const Binned<T, D>& operator*() const { return binned_; }
+
+ private:
+  Tensor strokes_;
+  Binned<T, D> binned_;
+  Tensor words_;
+};
+
+template <typename F>
+void with_precision(const PaintInputs& in, F&& body) {
+  if (in.points.scalar_type() == ScalarType::Float) return body.template operator()<float>();
+  body.template operator()<double>();
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> paint_cuda(const Tensor& points, const Tensor& radius, const Tensor& color,
+                                                      const Tensor& opacity, const Tensor& feather,
+                                                      const std::optional<Tensor>& texture,
+                                                      const std::optional<Tensor>& texture_id, const Tensor& background,
+                                                      double t_min, int64_t segments) {
+  const PaintInputs in(points, radius, color, opacity, feather, texture, texture_id, background);
+  PaintOutputs out(in, segments);
+  with_precision(in, [&]<typename T>() {
+    const bool saves = segments > 0;
+    const Painted<T> painted{data<T>(out.image), saves ? data<T>(out.transmittance) : nullptr,
+                             saves ? data<T>(out.checkpoints) : nullptr, saves ? data<int32_t>(out.evaluated) : nullptr,
+                             saves ? segments : 1};
+    with_scene<T>(in, t_min, [&]<int D>(const Scene<T>& scene) {
+      const BinnedStrokes<T, D> binned(in, scene);
+      launch_blocks(in.points, (*binned).tiles(), kRasterThreads,
+                    ForwardShared<DeviceBlock, T, D>::bytes(scene.channels), paint_kernel<T, D>, *binned, painted);
+    });
+  });
+  return {out.image, out.transmittance, out.checkpoints, out.evaluated};
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backward_cuda(
+    const Tensor& grad, const Tensor& points, const Tensor& radius, const Tensor& color, const Tensor& opacity,
+    const Tensor& feather, const std::optional<Tensor>& texture, const std::optional<Tensor>& texture_id,
+    const Tensor& background, const Tensor& transmittance, const Tensor& checkpoints, const Tensor& evaluated,
+    double t_min, bool texture_gradient, bool background_gradient) {
+  const PaintInputs in(points, radius, color, opacity, feather, texture, texture_id, background);
+  in.check_saved(grad, transmittance, checkpoints, evaluated);
+  PaintGradients out(in, color, opacity, texture_gradient, background_gradient);
+  with_precision(in, [&]<typename T>() {
+    for (Tensor* sum : {&out.points, &out.radius, &out.color, &out.opacity, &out.feather, &out.texture}) clear(*sum);
+    const Incoming<T> incoming{view_of<T, 4>(grad), view_of<T, 3>(transmittance), view_of<T, 4>(checkpoints),
+                               view_of<int32_t, 3>(evaluated), checkpoints.size(1) + 1};
+    with_scene<T>(in, t_min, [&]<int D>(const Scene<T>& scene) {
+      const Gradients<T, D> gradients{
+          {data<T>(out.points), data<T>(out.radius), data<T>(out.feather), data<T>(out.opacity), data<T>(out.color),
+           scene.channels, scene.opacity_ends, scene.color_ends},
+          out.has_background ? data<T>(out.background) : nullptr,
+          out.has_texture ? data<T>(out.texture) : nullptr};
+      const BinnedStrokes<T, D> binned(in, scene);
+      launch_blocks(in.points, (*binned).tiles(), kRasterThreads,
+                    BackwardShared<DeviceBlock, T, D>::bytes(scene.channels), paint_backward_kernel<T, D>, *binned,
+                    incoming, gradients);
+    });
+  });
+  return {out.points, out.radius, out.color, out.opacity, out.feather, out.texture, out.background};
+}
+
+}  // namespace
+}  // namespace neural_paint
+
+STABLE_TORCH_LIBRARY_IMPL(neural_paint, CUDA, m) {
+  m.impl("paint", TORCH_BOX(&neural_paint::paint_cuda));
+  m.impl("paint_backward", TORCH_BOX(&neural_paint::paint_backward_cuda));
+}

@@ -1,0 +1,390 @@
+// The backward pass of one tile: segments from the last to the first; in each a warp goes down through its strokes for
+// t* and the transmittance above, a chunk of them at a time, and up again with the colour below. Nothing is divided by
+// 1 - alpha.
+#pragma once
+
+#include "paint_forward.cuh"
+
+NP_MATH_BEGIN
+
+// What the forward pass saved, and the incoming gradient.
+template <typename T>
+struct Incoming {
+  View<T, 4> grad;  // (B, C, H, W)
+  View<T, 3> transmittance;
+  View<T, 4> checkpoints;  // (B, segments - 1, H, W)
+  View<int32_t, 3> evaluated;
+  int64_t segments;
+};
+
+// Strokes of a tile that are in hand at a time, strokes of a square that are kept evaluated, and as many chunks as
+// these may be: what fits the shared memory of every GPU.
+template <typename T>
+constexpr int kBackwardRoom = sizeof(T) == 4 ? 160 : 128;
+template <typename T>
+constexpr int kChunk = 8;
+template <typename T>
+constexpr int kChunks = (kBackwardRoom<T> + kChunk<T> - 1) / kChunk<T>;
+
+// Values of t of a stroke at a pixel that are none: it is covered whole by a stroke that does not vary, or not at all.
+constexpr int kInside = 2, kUntouched = 3;
+
+template <typename T>
+struct SquareShared {
+  SquareEntry<T> entries[32];
+  int16_t mine[kBackwardRoom<T>];  // places in the tile's list of the strokes that may touch the square
+  T above_chunk[kChunks<T>][kSquarePixels];
+  T t[kChunk<T>][kSquarePixels], alpha[kChunk<T>][kSquarePixels], above[kChunk<T>][kSquarePixels];
+};
+
+template <typename Block, typename T, int D>
+struct BackwardShared {
+  typename StrokeList<Block, T, D, kBackwardRoom<T>>::Shared list;
+  SquareShared<T> squares[kWarps];
+  int32_t deepest[kWarps];
+
+  // Channel by channel: the incoming gradient, and behind it the colour below the stroke at hand.
+  NP_HOST_DEVICE T* colors() { return reinterpret_cast<T*>(this + 1); }
+  static size_t bytes(int64_t channels) { return sizeof(BackwardShared) + 2 * channels * kTilePixels * sizeof(T); }
+};
+
+// Sums v[s] over the lanes of a warp, for N a power of two up to 32: lane l gets that of s = l N / 32. Each step halves
+// what is left to send, 16 exchanges for 16 values where sums one by one take 80.
+template <int N, int Mask = 16, typename Block, typename T, int Size>
+NP_KERNEL_BODY T sum_transposed(Block& block, T (&v)[Size]) {
+  if constexpr (N > 1) {
+    constexpr int half = N / 2;
+    const bool upper = block.lane() & Mask;
+    NP_UNROLL
+    for (int i = 0; i < half; ++i) {
+      const T sent = upper ? v[i] : v[i + half], kept = upper ? v[i + half] : v[i];
+      v[i] = kept + block.shuffle_xor(sent, Mask);
+    }
+  } else {
+    v[0] += block.shuffle_xor(v[0], Mask);
+  }
+  if constexpr (Mask > 1)
+    return sum_transposed<(N > 1 ? N / 2 : 1), Mask / 2>(block, v);
+  else
+    return v[0];
+}
+
+// Where the numbers of a stroke's gradient go, one after the other: points, radius, feather, opacity, color.
+template <typename T, int D>
+struct StrokeGradients {
+  T *points, *radius, *feather, *opacity, *color;  // contiguous, zero at first
+  int64_t channels;
+  int opacity_ends, color_ends;
+
+  static constexpr int radius_at = 2 * D, feather_at = radius_at + 2, opacity_at = feather_at + 1,
+                       color_at = opacity_at + 2;
+  NP_HOST_DEVICE int64_t size() const { return color_at + color_ends * channels; }
+
+  // Null for the place of a second opacity that there is not.
+  NP_HOST_DEVICE T* at(int64_t stroke, int64_t i) const {
+    if (i < radius_at) return points + stroke * radius_at + i;
+    if (i < feather_at) return radius + stroke * 2 + i - radius_at;
+    if (i < opacity_at) return feather + stroke;
+    if (i < color_at) return i - opacity_at < opacity_ends ? opacity + stroke * opacity_ends + i - opacity_at : nullptr;
+    return color + stroke * color_ends * channels + i - color_at;
+  }
+};
+
+// The gradient of one stroke from the lane's two pixels, and then from all of the square.
+template <typename Block, typename T, int D>
+class SquareGradient {
+  using Out = StrokeGradients<T, D>;
+  static constexpr int kValues = 16;
+
+ public:
+  ShapeGradient<T, D> shape;
+
+  // `grad`, `t` and `shown`, the transmittance above times alpha, are those of the lane's first pixel; of the other, 32
+  // on.
+  NP_KERNEL_BODY void write(Block& block, const Out& out, int64_t stroke, T inverse_feather, const T* grad, const T* t,
+                            const T* shown) {
+    SpineGradient<T, D> d_spine = shape.spine;
+    Vec2<T> d_points[D];
+    T d_radius[2];
+    make_spine_backward(d_spine, d_points, d_radius);
+    T own[Out::color_at];
+    NP_UNROLL
+    for (int i = 0; i < D; ++i) own[2 * i] = d_points[i].x, own[2 * i + 1] = d_points[i].y;
+    own[Out::radius_at] = d_radius[0];
+    own[Out::radius_at + 1] = d_radius[1];
+    own[Out::feather_at] = -inverse_feather * shape.feather;
+    own[Out::opacity_at] = shape.opacity.whole - shape.opacity.end;
+    own[Out::opacity_at + 1] = shape.opacity.end;
+    NP_ROLL
+    for (int64_t first = 0; first < out.size(); first += kValues) {
+      T values[kValues];
+      NP_UNROLL
+      for (int i = 0; i < kValues; ++i) values[i] = value(out, own, first, i, grad, t, shown);
+      const T sum = sum_transposed<kValues>(block, values);
+      const int64_t i = first + block.lane() * kValues / 32;
+      if (block.lane() % (32 / kValues) != 0 || i >= out.size()) continue;
+      T* const to = out.at(stroke, i);
+      if (to != nullptr) block.atomic_add(to, sum);
+    }
+  }
+
+ private:
+  // Number first + i of the lane's gradient. Indices into `own` are known to the compiler: all of it is in registers.
+  NP_HOST_DEVICE T value(const Out& out, const T (&own)[Out::color_at], int64_t first, int i, const T* grad, const T* t,
+                         const T* shown) const {
+    if (first == 0 && i < Out::color_at) return own[i < Out::color_at ? i : 0];
+    const int64_t place = first + i - Out::color_at, end = place / out.channels, c = place - end * out.channels;
+    if (end >= out.color_ends) return T(0);
+    T sum(0);
+    NP_UNROLL
+    for (int p = 0; p < 2; ++p) {
+      const T whole = grad[c * kTilePixels + 32 * p] * shown[32 * p], of_end = whole * t[32 * p];
+      sum += out.color_ends == 1 ? whole : end == 1 ? of_end : whole - of_end;
+    }
+    return sum;
+  }
+};
+
+// What the backward pass makes.
+template <typename T, int D>
+struct Gradients {
+  StrokeGradients<T, D> strokes;
+  T* background;  // (B, C, H, W); null: not wanted
+  T* texture;     // (K, h, w), zero at first; null: not wanted
+};
+
+// A warp's square in the backward pass.
+template <typename Block, typename T, int D>
+class SquareBackward {
+ public:
+  NP_KERNEL_BODY SquareBackward(Block& block, const Binned<T, D>& in, const Incoming<T>& incoming,
+                                const Gradients<T, D>& out, const Tile& tile, const int32_t* hits,
+                                SquareShared<T>& shared, T* colors)
+      : block_(block),
+        in_(in),
+        incoming_(incoming),
+        out_(out),
+        square_(block, tile),
+        hits_(hits),
+        shared_(shared),
+        grad_(colors + block.warp() * kSquarePixels + block.lane()) {
+    NP_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const bool holds = square_.holds(in_, i);
+      const int64_t b = square_.batch, y = square_.row(i), x = square_.column();
+      evaluated_[i] = holds ? incoming.evaluated(b, y, x) : 0;
+      const T shown = holds && out.background != nullptr ? incoming.transmittance(b, y, x) : T(0);
+      NP_ROLL
+      for (int64_t c = 0; c < in.scene.channels; ++c) {
+        const T grad = holds ? incoming.grad(b, c, y, x) : T(0);
+        grad_[c * kTilePixels + 32 * i] = grad;
+        below(c, i) = holds ? in.scene.background(b, c, y, x) : T(0);
+        if (holds && out.background != nullptr)
+          out.background[((b * in.scene.channels + c) * in.scene.height + y) * in.scene.width + x] = shown * grad;
+      }
+    }
+  }
+
+  // Strokes, from the top, that matter to some pixel of the square.
+  NP_KERNEL_BODY int32_t deepest() {
+    int32_t most = evaluated_[0] > evaluated_[1] ? evaluated_[0] : evaluated_[1];
+    for (int mask = 16; mask >= 1; mask /= 2) {
+      const int32_t other = block_.shuffle_xor(most, mask);
+      most = most > other ? most : other;
+    }
+    return most;
+  }
+
+  NP_HOST_DEVICE void load_checkpoint(int segment) {
+    NP_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const bool holds = square_.holds(in_, i);
+      above_[i] = segment == 0 ? T(holds)
+                  : holds      ? incoming_.checkpoints(square_.batch, segment - 1, square_.row(i), square_.column())
+                               : T(0);
+    }
+  }
+
+  // Down through the first `hits` of the tile's list, those that may touch the square; and, if asked for, `up` again.
+  // The lowest chunk is still in hand then, the others are evaluated once more.
+  NP_KERNEL_BODY void pass(int hits, bool up) {
+    list_mine(hits);
+    const int chunks = (mine_ + kChunk<T> - 1) / kChunk<T>, steps = up ? 2 * chunks - 1 : chunks;
+    for (int step = 0; step < steps; ++step) {
+      const bool down = step < chunks;
+      const int chunk = down ? step : 2 * chunks - 2 - step;
+      NP_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        T& above = shared_.above_chunk[chunk][block_.lane() + 32 * i];
+        if (down) above = above_[i];
+        above_[i] = above;
+      }
+      evaluate(chunk);
+      if (!up || step < chunks - 1) continue;
+      for (int slot = size_of(chunk) - 1; slot >= 0; --slot)
+        composite(slot, hits_[shared_.mine[chunk * kChunk<T> + slot]]);
+    }
+  }
+
+ private:
+  NP_KERNEL_BODY void list_mine(int hits) {
+    mine_ = 0;
+    for (int first = 0; first < hits; first += 32) {
+      const int i = first + block_.lane();
+      const uint32_t mask = square_.survey(block_, in_, i < hits ? hits_[i] : 0, i < hits, shared_.entries);
+      if (mask >> block_.lane() & 1)
+        shared_.mine[mine_ + count_bits(mask & ((1u << block_.lane()) - 1))] = static_cast<int16_t>(i);
+      mine_ += count_bits(mask);
+    }
+    block_.sync_warp();
+  }
+
+  NP_HOST_DEVICE int size_of(int chunk) const {
+    const int left = mine_ - chunk * kChunk<T>;
+    return left < kChunk<T> ? left : kChunk<T>;
+  }
+
+  NP_KERNEL_BODY void evaluate(int chunk) {
+    const int size = size_of(chunk), lane = block_.lane();
+    const bool is_one = lane < size;
+    square_.survey(block_, in_, is_one ? hits_[shared_.mine[chunk * kChunk<T> + lane]] : 0, is_one, shared_.entries);
+    NP_ROLL
+    for (int slot = 0; slot < size; ++slot) {
+      const SquareEntry<T>& entry = shared_.entries[slot];
+      const Prepared<T, D>& prepared = stroke(entry.stroke);
+      const int64_t k = in_.scene.strokes - 1 - entry.stroke;
+      NP_ROLL
+      for (int i = 0; i < 2; ++i) {
+        const int place = lane + 32 * i;
+        T t(kUntouched);
+        if (k < pick(evaluated_, i)) {
+          const Touch<T> touched = square_.touch(in_, prepared, entry, i);
+          if (touched.any) {
+            t = entry.inside && !prepared.stroke.varies ? T(kInside) : touched.t;
+            const T above = pick(above_, i), after = attenuate(above, touched.alpha);
+            shared_.alpha[slot][place] = touched.alpha;
+            shared_.above[slot][place] = above;
+            put(above_, i, is_closed(after, in_.scene.closing) ? T(0) : after);
+          }
+        }
+        shared_.t[slot][place] = t;
+      }
+    }
+  }
+
+  NP_KERNEL_BODY void composite(int slot, int32_t n) {
+    const Prepared<T, D>& prepared = stroke(n);
+    SquareGradient<Block, T, D> sums;
+    bool touched = false;
+    NP_ROLL
+    for (int i = 0; i < 2; ++i) {
+      const int place = block_.lane() + 32 * i;
+      T& above = shared_.above[slot][place];  // and then what is shown
+      if (shared_.t[slot][place] == T(kUntouched)) {
+        above = T(0);
+      } else {
+        above = composite_pixel(prepared, n, i, shared_.t[slot][place], shared_.alpha[slot][place], above, sums);
+        touched = true;
+      }
+    }
+    if (block_.ballot(touched) != 0)
+      sums.write(block_, out_.strokes, square_.batch * in_.scene.strokes + n, prepared.stroke.inverse_feather, grad_,
+                 &shared_.t[slot][block_.lane()], &shared_.above[slot][block_.lane()]);
+  }
+
+  // One stroke less; how much of it shows.
+  NP_HOST_DEVICE T composite_pixel(const Prepared<T, D>& prepared, int32_t n, int i, T kept, T alpha, T above,
+                                   SquareGradient<Block, T, D>& sums) {
+    const Scene<T>& scene = in_.scene;
+    const Stroke<T, D>& stroke = prepared.stroke;
+    const Vec2<T> p = square_.center(prepared, i);
+    const bool inside = kept == T(kInside);
+    const T t = inside ? T(0) : kept;
+    const T shown = above * alpha;
+    T towards(0), d_t(0);  // how much more of this stroke would do: d_alpha over the transmittance above
+    NP_ROLL
+    for (int64_t c = 0; c < scene.channels; ++c) {
+      T& below = this->below(c, i);
+      const T color = color_at(scene, square_.batch, n, c, t), grad = grad_[c * kTilePixels + 32 * i];
+      towards += over_d_alpha(grad, below, color);
+      if (scene.color_ends == 2)
+        d_t += (scene.color(square_.batch, n, 1, c) - scene.color(square_.batch, n, 0, c)) * (grad * shown);
+      below = over(below, color, alpha);
+    }
+    const T f = inside ? T(-1) / stroke.inverse_feather : f_at(stroke, p, t);
+    shape_backward(scene, stroke, p, t, f, above * towards, d_t, sums.shape, [&](int64_t texel, T value) {
+      if (out_.texture != nullptr)
+        block_.atomic_add(out_.texture + stroke.texture_index * stroke.texture.height * stroke.texture.width + texel,
+                          value);
+    });
+    return shown;
+  }
+
+  // F at t*.
+  NP_HOST_DEVICE static T f_at(const Stroke<T, D>& stroke, Vec2<T> p, T t) {
+    const Spine<T, D>& spine = stroke.search.spine;
+    const Vec2<T> q = position(spine, t), w{q.x - p.x, q.y - p.y};
+    return square_root(dot(w, w) + T(kDistanceEpsilon * kDistanceEpsilon)) - (spine.radius + t * spine.radius_increase);
+  }
+
+  NP_HOST_DEVICE T& below(int64_t c, int i) const { return grad_[(in_.scene.channels + c) * kTilePixels + 32 * i]; }
+
+  NP_HOST_DEVICE const Prepared<T, D>& stroke(int32_t n) const {
+    return in_.strokes[square_.batch * in_.scene.strokes + n];
+  }
+
+  Block& block_;
+  const Binned<T, D>& in_;
+  const Incoming<T>& incoming_;
+  const Gradients<T, D>& out_;
+  const Square<T> square_;
+  const int32_t* const hits_;
+  SquareShared<T>& shared_;
+  T* const grad_;  // of the lane's first pixel; of the other, 32 on
+  int32_t evaluated_[2];
+  T above_[2];  // transmittance above the stroke at hand, 0 once the pixel is closed
+  int mine_ = 0;
+};
+
+// One block a tile.
+template <typename Block, typename T, int D>
+NP_KERNEL_BODY void backward_body(Block& block, const Binned<T, D>& in, const Incoming<T>& incoming,
+                                  const Gradients<T, D>& out) {
+  using List = StrokeList<Block, T, D, kBackwardRoom<T>>;
+  auto& shared = *reinterpret_cast<BackwardShared<Block, T, D>*>(block.shared());
+  const Tile tile(in, block.index());
+  SquareBackward<Block, T, D> square(block, in, incoming, out, tile, shared.list.hits, shared.squares[block.warp()],
+                                     shared.colors());
+  const int32_t of_square = square.deepest();
+  if (block.lane() == 0) shared.deepest[block.warp()] = of_square;
+  block.sync();
+  int32_t deepest = 0;
+  for (int warp = 0; warp < kWarps; ++warp) deepest = shared.deepest[warp] > deepest ? shared.deepest[warp] : deepest;
+
+  const int32_t strokes = int32_t(in.scene.strokes);
+  const int64_t length = segment_length(strokes, incoming.segments);
+  List list(in, tile, shared.list);
+  for (int segment = int(ceil_div(deepest, length)) - 1; segment >= 0; --segment) {
+    const int32_t begin = int32_t(segment * length), end = int32_t(minimum(begin + length, int64_t(deepest)));
+    const auto restart = [&] {
+      list.restart(strokes - end, strokes - begin);
+      square.load_checkpoint(segment);
+    };
+    // The segment's strokes may take several parts; the last comes first, after another way down through the others.
+    restart();
+    int hits = list.next(block), parts = 1;
+    while (!list.is_done()) parts += list.next(block) > 0;
+    for (int part = parts - 1; part >= 0; --part) {
+      if (parts > 1) {
+        restart();
+        hits = list.next(block);
+      }
+      for (int passed = 0; passed <= part; ++passed) {
+        square.pass(hits, passed == part);
+        if (passed < part) hits = list.next(block);
+      }
+    }
+  }
+}
+
+NP_MATH_END

@@ -1,0 +1,150 @@
+// The forward pass of one tile: the top stroke first, each pixel until nothing below it shows.
+#pragma once
+
+#include "paint_square.cuh"
+
+NP_MATH_BEGIN
+
+// Strokes between two saved transmittances, counted from the top: whole words of the mask.
+NP_HOST_DEVICE int64_t segment_length(int64_t strokes, int64_t segments) {
+  return ceil_div(strokes > 0 ? strokes : 1, segments * 32) * 32;
+}
+
+// Outputs, contiguous; all but the image are null where no gradient is wanted.
+template <typename T>
+struct Painted {
+  T* image;            // (B, C, H, W)
+  T* transmittance;    // (B, H, W): of all strokes
+  T* checkpoints;      // (B, segments - 1, H, W): above each segment but the first
+  int32_t* evaluated;  // (B, H, W): strokes of the canvas, from the top, that matter to the pixel
+  int64_t segments;
+};
+
+constexpr int kForwardRoom = 256;
+
+template <typename Block, typename T, int D>
+struct ForwardShared {
+  typename StrokeList<Block, T, D, kForwardRoom>::Shared list;
+  SquareEntry<T> entries[kWarps][32];
+
+  // Painted colours, channel by channel, lie behind it.
+  NP_HOST_DEVICE T* painted() { return reinterpret_cast<T*>(this + 1); }
+  static size_t bytes(int64_t channels) { return sizeof(ForwardShared) + channels * kTilePixels * sizeof(T); }
+};
+
+// The lane's two pixels of the square while strokes are painted.
+template <typename Block, typename T, int D>
+class ForwardPixels {
+ public:
+  NP_KERNEL_BODY ForwardPixels(Block& block, const Binned<T, D>& in, const Painted<T>& out, const Square<T>& square,
+                               T* painted)
+      : in_(in), out_(out), square_(square), painted_(painted + block.warp() * kSquarePixels + block.lane()) {
+    NP_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      transmittance_[i] = below_[i] = T(square.holds(in, i));
+      evaluated_[i] = static_cast<int32_t>(in.scene.strokes);
+      NP_ROLL
+      for (int64_t c = 0; c < in.scene.channels; ++c) painted_[c * kTilePixels + 32 * i] = T(0);
+    }
+  }
+
+  NP_HOST_DEVICE bool is_finished(int i) const {
+    const T closing = in_.scene.closing;
+    return is_closed(pick(transmittance_, i), closing) &&
+           (out_.evaluated == nullptr || is_closed(pick(below_, i), closing));
+  }
+
+  NP_HOST_DEVICE void paint(const SquareEntry<T>& entry) {
+    const Scene<T>& scene = in_.scene;
+    const Prepared<T, D>& prepared = in_.strokes[square_.batch * scene.strokes + entry.stroke];
+    const int64_t k = scene.strokes - 1 - entry.stroke;  // counted from the top
+    save_until(k);
+    NP_ROLL
+    for (int i = 0; i < 2; ++i) {
+      if (is_finished(i)) continue;
+      const Touch<T> touched = square_.touch(in_, prepared, entry, i);
+      if (!touched.any) continue;
+      const T above = pick(transmittance_, i);
+      if (!is_closed(above, scene.closing)) {
+        const T weight = above * touched.alpha;
+        NP_ROLL
+        for (int64_t c = 0; c < scene.channels; ++c)
+          painted_[c * kTilePixels + 32 * i] += weight * color_at(scene, square_.batch, entry.stroke, c, touched.t);
+        put(transmittance_, i, attenuate(above, touched.alpha));
+      } else {
+        const T below = attenuate(pick(below_, i), touched.alpha);
+        put(below_, i, below);
+        if (is_closed(below, scene.closing)) put(evaluated_, i, static_cast<int32_t>(k + 1));
+      }
+    }
+  }
+
+  NP_HOST_DEVICE void write() {
+    const Scene<T>& scene = in_.scene;
+    save_until(scene.strokes + out_.segments * segment_length(scene.strokes, out_.segments));
+    NP_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      if (!square_.holds(in_, i)) continue;
+      NP_ROLL
+      for (int64_t c = 0; c < scene.channels; ++c)
+        out_.image[place(square_.batch * scene.channels + c, i)] =
+            painted_[c * kTilePixels + 32 * i] +
+            transmittance_[i] * scene.background(square_.batch, c, square_.row(i), square_.column());
+      if (out_.evaluated == nullptr) continue;
+      out_.transmittance[place(square_.batch, i)] = transmittance_[i];
+      out_.evaluated[place(square_.batch, i)] = evaluated_[i];
+    }
+  }
+
+ private:
+  // Checkpoints of the segments that begin before stroke k.
+  NP_HOST_DEVICE void save_until(int64_t k) {
+    if (out_.evaluated == nullptr) return;
+    const int64_t length = segment_length(in_.scene.strokes, out_.segments);
+    for (; saved_ < out_.segments - 1 && k >= (saved_ + 1) * length; ++saved_) NP_UNROLL
+    for (int i = 0; i < 2; ++i)
+      if (square_.holds(in_, i))
+        out_.checkpoints[place(square_.batch * (out_.segments - 1) + saved_, i)] =
+            is_closed(transmittance_[i], in_.scene.closing) ? T(0) : transmittance_[i];
+  }
+
+  NP_HOST_DEVICE int64_t place(int64_t plane, int i) const {
+    return (plane * in_.scene.height + square_.row(i)) * in_.scene.width + square_.column();
+  }
+
+  const Binned<T, D>& in_;
+  const Painted<T>& out_;
+  const Square<T>& square_;
+  T* const painted_;  // of the lane's first pixel; of the other, 32 on
+  T transmittance_[2];
+  T below_[2];  // transmittance of the strokes below the one that closed the pixel
+  int32_t evaluated_[2];
+  int64_t saved_ = 0;
+};
+
+// One block a tile.
+template <typename Block, typename T, int D>
+NP_KERNEL_BODY void forward_body(Block& block, const Binned<T, D>& in, const Painted<T>& out) {
+  using List = StrokeList<Block, T, D, kForwardRoom>;
+  auto& shared = *reinterpret_cast<ForwardShared<Block, T, D>*>(block.shared());
+  const Tile tile(in, block.index());
+  const Square<T> square(block, tile);
+  SquareEntry<T>* const entries = shared.entries[block.warp()];
+  ForwardPixels<Block, T, D> pixels(block, in, out, square, shared.painted());
+  List list(in, tile, shared.list);
+  list.restart(0, int32_t(in.scene.strokes));
+  bool finished = false;  // alike for all lanes of the warp
+  while (const int hits = list.next(block)) {
+    for (int first = 0; first < hits && !finished; first += 32) {
+      const int i = first + block.lane();
+      const int32_t stroke = i < hits ? shared.list.hits[i] : 0;
+      for (uint32_t left = square.survey(block, in, stroke, i < hits, entries); left != 0; left &= left - 1)
+        pixels.paint(entries[lowest_bit(left)]);
+      finished = block.ballot(pixels.is_finished(0) && pixels.is_finished(1)) == ~0u;
+    }
+    if (!block.sync_or(!finished)) break;
+  }
+  pixels.write();
+}
+
+NP_MATH_END

@@ -1,0 +1,221 @@
+// What every kernel of `paint` starts from: strokes set up once, which large tiles each may touch, and the list of
+// those that may touch one small tile, made by its block where it is needed.
+#pragma once
+
+#include "../stroke.h"
+#include "block.cuh"
+
+NP_MATH_BEGIN
+
+// A tile is what one block paints, a square what one warp of it does, two pixels a lane.
+constexpr int kSquare = 8;
+constexpr int kTile = 2 * kSquare;
+constexpr int kWarps = 4;
+constexpr int kRasterThreads = 32 * kWarps;
+constexpr int kSquarePixels = kSquare * kSquare;
+constexpr int kTilePixels = kTile * kTile;
+
+// Side of the tiles that a bit mask says the strokes of, a bit each: fine masks of a large canvas would be larger than
+// the canvas.
+constexpr int kCoarseTile = 64;
+constexpr int kBinThreads = 128;
+
+NP_HOST_DEVICE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+template <typename T, int D>
+struct Prepared {
+  Box<T> box;  // in pixels of the canvas; empty: culled, and nothing else is set
+  T x, y;      // origin of the stroke: whole pixels near it, so that 8K is as accurate as 256 px
+  Stroke<T, D> stroke;
+};
+
+// The inputs of every kernel, and what the first of them makes of these.
+template <typename T, int D>
+struct Binned {
+  Scene<T> scene;
+  Prepared<T, D>* strokes;  // (B, N)
+  uint32_t* words;          // (B, coarse tiles, words): bit i of word w is stroke 32 w + i
+
+  NP_HOST_DEVICE int64_t words_per_tile() const { return ceil_div(scene.strokes, 32); }
+  NP_HOST_DEVICE int64_t coarse_rows() const { return ceil_div(scene.height, kCoarseTile); }
+  NP_HOST_DEVICE int64_t coarse_columns() const { return ceil_div(scene.width, kCoarseTile); }
+  NP_HOST_DEVICE int64_t rows() const { return ceil_div(scene.height, kTile); }
+  NP_HOST_DEVICE int64_t columns() const { return ceil_div(scene.width, kTile); }
+  NP_HOST_DEVICE int64_t coarse_words() const {
+    return scene.batch * coarse_rows() * coarse_columns() * words_per_tile();
+  }
+  NP_HOST_DEVICE int64_t tiles() const { return scene.batch * rows() * columns(); }
+};
+
+// Whether a box reaches any pixel centre of the square of `side` pixels at (x, y); false for an empty one.
+template <typename T>
+NP_HOST_DEVICE bool reaches(const Box<T>& box, int64_t x, int64_t y, int side) {
+  return box.x1 > T(x) && box.x0 < T(x + side) && box.y1 > T(y) && box.y0 < T(y + side);
+}
+
+// A warp for each word: 32 strokes set up, and tested against every coarse tile of their canvas.
+template <typename Block, typename T, int D>
+NP_KERNEL_BODY void bin_body(Block& block, const Binned<T, D>& in) {
+  const Scene<T>& scene = in.scene;
+  const int64_t words = in.words_per_tile();
+  const int64_t unit = block.index() * (block.threads() / 32) + block.warp();
+  if (unit >= scene.batch * words) return;
+  const int64_t b = unit / words, word = unit % words, n = word * 32 + block.lane();
+  Box<T> box = empty_box<T>();
+  if (n < scene.strokes) {
+    box = stroke_box<D>(scene, b, n);
+    Prepared<T, D>& out = in.strokes[b * scene.strokes + n];
+    out.box = box;
+    if (box.x0 <= box.x1) {
+      out.x = floor(scene.points(b, n, 0, 0));
+      out.y = floor(scene.points(b, n, 0, 1));
+      set_stroke<T>(out.stroke, scene, b, n, out.x, out.y, kSquare);
+    }
+  }
+  const int64_t rows = in.coarse_rows(), columns = in.coarse_columns();
+  uint32_t* to = in.words + b * rows * columns * words + word;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column, to += words) {
+      const uint32_t mask = block.ballot(reaches(box, column * kCoarseTile, row * kCoarseTile, kCoarseTile));
+      if (block.lane() == 0) *to = mask;
+    }
+}
+
+// 32 bits do for places on a canvas, and registers are scarce.
+struct Tile {
+  int32_t batch, x, y;
+
+  template <typename T, int D>
+  NP_HOST_DEVICE Tile(const Binned<T, D>& in, int64_t index)
+      : batch(int32_t(index / (in.rows() * in.columns()))),
+        x(int32_t(index % in.columns() * kTile)),
+        y(int32_t(index / in.columns() % in.rows() * kTile)) {}
+};
+
+NP_HOST_DEVICE int count_bits(uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __popc(bits);
+#else
+  return __builtin_popcount(bits);
+#endif
+}
+
+NP_HOST_DEVICE int highest_bit(uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return 31 - __clz(static_cast<int>(bits));
+#else
+  return 31 - __builtin_clz(bits);
+#endif
+}
+
+// The strokes of a range that may touch a tile, the top one first, a part at a time. All threads of the block call it
+// alike.
+template <typename Block, typename T, int D, int Room>
+class StrokeList {
+ public:
+  static constexpr int kWords = 64;  // looked at at a time
+
+  struct Shared {
+    int32_t hits[Room];                // strokes, what `next` leaves
+    uint16_t candidates[kWords * 32];  // bits of the last words, counted from the first of them
+    int32_t sums[kWarps];
+  };
+  static_assert(Room >= kRasterThreads);
+
+  NP_HOST_DEVICE StrokeList(const Binned<T, D>& in, const Tile& tile, Shared& shared)
+      : tile_x_(tile.x), tile_y_(tile.y), shared_(shared) {
+    const int64_t coarse =
+        (tile.batch * in.coarse_rows() + tile.y / kCoarseTile) * in.coarse_columns() + tile.x / kCoarseTile;
+    words_ = in.words + coarse * in.words_per_tile();
+    strokes_ = in.strokes + tile.batch * in.scene.strokes;
+  }
+
+  // From now on: strokes [first, end).
+  NP_HOST_DEVICE void restart(int32_t first, int32_t end) {
+    first_ = first;
+    end_ = end;
+    top_word_ = int32_t(ceil_div(end, 32));
+    candidates_ = position_ = 0;
+  }
+
+  NP_HOST_DEVICE bool is_done() const { return position_ == candidates_ && !has_words(); }
+
+  // How many more there are in `hits`, at most Room.
+  NP_KERNEL_BODY int next(Block& block) {
+    int hits = 0;
+    block.sync();  // with the last ones, everyone is done
+    while (hits + kRasterThreads <= Room) {
+      if (position_ == candidates_ && !expand(block)) break;
+      const int i = position_ + block.thread();
+      int32_t n = 0;
+      bool hit = false;
+      if (i < candidates_) {
+        const int32_t place = shared_.candidates[i];
+        n = (base_word_ - place / 32) * 32 + place % 32;
+        hit = reaches(strokes_[n].box, tile_x_, tile_y_, kTile);
+      }
+      const uint32_t mask = block.ballot(hit);
+      int total;
+      const int before = sum_before(block, count_bits(mask), total);
+      if (hit) shared_.hits[hits + before + count_bits(mask & ((1u << block.lane()) - 1))] = n;
+      hits += total;
+      position_ = position_ + kRasterThreads < candidates_ ? position_ + kRasterThreads : candidates_;
+      block.sync();
+    }
+    return hits;
+  }
+
+ private:
+  // The strokes of the next words that have any, from the top, into `candidates`; false if there are none left.
+  NP_KERNEL_BODY bool expand(Block& block) {
+    candidates_ = position_ = 0;
+    while (candidates_ == 0 && has_words()) {
+      const int32_t word = block.thread() < kWords ? top_word_ - 1 - block.thread() : -1;
+      const int64_t begin = int64_t(word) * 32;
+      uint32_t bits = begin + 32 > first_ && begin >= 0 ? words_[word] : 0;
+      if (begin < first_ && bits != 0) bits &= ~0u << (first_ - begin);
+      if (begin + 32 > end_) bits &= ~0u >> (begin + 32 - end_);
+      int count = count_bits(bits);
+      for (int distance = 1; distance < 32; distance *= 2) {
+        const int other = block.shuffle(count, (block.lane() - distance) & 31);
+        if (block.lane() >= distance) count += other;
+      }
+      const int of_warp = block.shuffle(count, 31);
+      int to = sum_before(block, of_warp, candidates_) + count - count_bits(bits);
+      for (; bits != 0; ++to) {
+        const int bit = highest_bit(bits);
+        bits &= ~(1u << bit);
+        shared_.candidates[to] = static_cast<uint16_t>(block.thread() * 32 + bit);
+      }
+      base_word_ = top_word_ - 1;
+      top_word_ -= kWords;
+      block.sync();
+    }
+    return candidates_ > 0;
+  }
+
+  NP_HOST_DEVICE bool has_words() const { return int64_t(top_word_) * 32 > first_; }
+
+  // Sum of `of_warp` over the warps before this one, and over all.
+  NP_KERNEL_BODY int sum_before(Block& block, int of_warp, int& total) {
+    if (block.lane() == 0) shared_.sums[block.warp()] = of_warp;
+    block.sync();
+    int before = 0;
+    total = 0;
+    for (int warp = 0; warp < kWarps; ++warp) {
+      if (warp < block.warp()) before += shared_.sums[warp];
+      total += shared_.sums[warp];
+    }
+    block.sync();
+    return before;
+  }
+
+  const int32_t tile_x_, tile_y_;
+  Shared& shared_;
+  const uint32_t* words_;
+  const Prepared<T, D>* strokes_;
+  int32_t first_ = 0, end_ = 0, top_word_ = 0, base_word_ = 0;
+  int candidates_ = 0, position_ = 0;
+};
+
+NP_MATH_END

@@ -1,0 +1,124 @@
+// The CUDA kernels of `paint` over the emulator: a scene in, the image, what is saved, and the gradients out.
+#include "cuda/paint_backward.cuh"
+
+#include "arrays.h"
+#include "emulator.h"
+
+namespace {
+
+using namespace neural_paint;
+using emulator::Array;
+using emulator::Arrays;
+using emulator::HostBlock;
+using emulator::run_blocks;
+
+template <int R, typename T>
+View<T, R> view(const Array<T>& array) {
+  View<T, R> out;
+  out.data = array.data;
+  int64_t stride = 1;
+  for (int i = R - 1; i >= 0; --i) {
+    out.strides[i] = stride;
+    stride *= array.shape[i];
+  }
+  return out;
+}
+
+template <typename T>
+Scene<T> make_scene(const Arrays& in) {
+  Scene<T> scene;
+  const Array<T> points = in.get<T>("points"), color = in.get<T>("color"), background = in.get<T>("background");
+  scene.batch = points.shape[0];
+  scene.strokes = points.shape[1];
+  scene.channels = background.shape[1];
+  scene.height = background.shape[2];
+  scene.width = background.shape[3];
+  scene.color_ends = static_cast<int>(color.shape[2]);
+  scene.opacity_ends = static_cast<int>(in.get<T>("opacity").shape[2]);
+  scene.closing = closing_transmittance(*in.get<T>("t_min").data);
+  scene.points = view<4>(points);
+  scene.color = view<4>(color);
+  scene.background = view<4>(background);
+  scene.radius = view<3>(in.get<T>("radius"));
+  scene.opacity = view<3>(in.get<T>("opacity"));
+  scene.feather = view<2>(in.get<T>("feather"));
+  if (const Array<T> texture = in.get<T>("texture")) {
+    scene.textures = texture.shape[0];
+    scene.first_texture = {texture.data, texture.shape[1], texture.shape[2]};
+    scene.texture_id = view<2>(in.get<int64_t>("texture_id"));
+  }
+  return scene;
+}
+
+// Zeros, of the shape of another array.
+template <typename T>
+T* gradient(Arrays& out, const std::string& name, const std::vector<int64_t>& shape) {
+  const Array<T> made = out.make<T>(name, shape);
+  std::fill_n(made.data, made.size(), T(0));
+  return made.data;
+}
+
+template <typename T, int D>
+Arrays paint(const Arrays& in) {
+  Arrays out;
+  const Scene<T> scene = make_scene<T>(in);
+  const int64_t b = scene.batch, c = scene.channels, h = scene.height, w = scene.width;
+  std::vector<Prepared<T, D>> strokes(b * scene.strokes);
+  Binned<T, D> binned{scene, strokes.data(), nullptr};
+  std::vector<uint32_t> words(binned.coarse_words());
+  binned.words = words.data();
+  run_blocks(ceil_div(b * binned.words_per_tile() * 32, kBinThreads), kBinThreads, 0,
+             [&](HostBlock& block) { bin_body(block, binned); });
+
+  Painted<T> painted{out.make<T>("image", {b, c, h, w}).data, nullptr, nullptr, nullptr, *in.get<int64_t>("segments").data};
+  const Array<T> grad = in.get<T>("grad");
+  Array<T> transmittance, checkpoints;
+  Array<int32_t> evaluated;
+  if (grad) {
+    transmittance = out.make<T>("transmittance", {b, h, w});
+    checkpoints = out.make<T>("checkpoints", {b, painted.segments - 1, h, w});
+    evaluated = out.make<int32_t>("evaluated", {b, h, w});
+    painted.transmittance = transmittance.data;
+    painted.checkpoints = checkpoints.data;
+    painted.evaluated = evaluated.data;
+  }
+  run_blocks(binned.tiles(), kRasterThreads, ForwardShared<HostBlock, T, D>::bytes(c),
+             [&](HostBlock& block) { forward_body(block, binned, painted); });
+  if (!grad) return out;
+
+  const Incoming<T> incoming{view<4>(grad), view<3>(transmittance), view<4>(checkpoints), view<3>(evaluated),
+                             painted.segments};
+  const auto like = [&](const std::string& name) { return gradient<T>(out, "d_" + name, in.get<T>(name).shape); };
+  const Gradients<T, D> gradients{
+      {like("points"), like("radius"), like("feather"), like("opacity"), like("color"), c, scene.opacity_ends,
+       scene.color_ends},
+      out.make<T>("d_background", {b, c, h, w}).data,
+      scene.textures > 0 ? like("texture") : nullptr,
+  };
+  run_blocks(binned.tiles(), kRasterThreads, BackwardShared<HostBlock, T, D>::bytes(c),
+             [&](HostBlock& block) { backward_body(block, binned, incoming, gradients); });
+  return out;
+}
+
+template <typename T>
+Arrays paint(const Arrays& in) {
+  switch (in.get<T>("points").shape[2]) {
+    case 1:
+      return paint<T, 1>(in);
+    case 2:
+      return paint<T, 2>(in);
+    case 3:
+      return paint<T, 3>(in);
+    default:
+      return paint<T, 4>(in);
+  }
+}
+
+}  // namespace
+
+// Usage: paint FILE_IN FILE_OUT
+int main(int, char** arguments) {
+  const Arrays in(arguments[1]);
+  const bool is_double = *in.get<uint8_t>("is_double").data;
+  (is_double ? paint<double>(in) : paint<float>(in)).save(arguments[2]);
+}
