@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
+import emulated
 import hypothesis
 import pytest
 import torch
@@ -45,3 +48,12 @@ def deterministic(request: pytest.FixtureRequest) -> Iterator[None]:
     torch.use_deterministic_algorithms(True, warn_only=True)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="session")
+def compile_emulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Compiles a source of tests/emulator with the sanitizers, once, and returns the program."""
+    if reason := emulated.why_not():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("emulator")
+    return cache(lambda source: emulated.compile_program(source, folder))
