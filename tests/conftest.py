@@ -51,9 +51,16 @@ def deterministic(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def compile_emulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Compiles a source of tests/emulator with the sanitizers, once, and returns the program."""
-    if reason := emulated.why_not():
-        pytest.skip(reason)
+def compile_emulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """compile_emulated(source, finds="memory"): the program of a source in tests/emulator, compiled once, with the
+    sanitizers that find faults in memory, or with the one that finds "races"; skips where there are none."""
     folder = tmp_path_factory.mktemp("emulator")
-    return cache(lambda source: emulated.compile_program(source, folder))
+    why_not = cache(lambda finds: emulated.why_not(finds, folder))
+    compile_once = cache(lambda source, finds: emulated.compile_program(source, finds, folder))
+
+    def compile_emulated(source: str, finds: str = "memory") -> Path:
+        if reason := why_not(finds):
+            pytest.skip(reason)
+        return compile_once(source, finds)
+
+    return compile_emulated

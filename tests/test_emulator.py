@@ -9,14 +9,21 @@ import emulated
 import numpy as np
 import pytest
 
+RIGHT = ["sums", "collectives", "warps_apart", "barriers", "atomics"]
+
 
 @pytest.fixture
-def self_test(compile_emulated: Callable[[str], Path]) -> Path:
+def self_test(compile_emulated: Callable[..., Path]) -> Path:
     return compile_emulated("self_test.cpp")
 
 
+@pytest.fixture
+def race_test(compile_emulated: Callable[..., Path]) -> Path:
+    return compile_emulated("self_test.cpp", "races")
+
+
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("case", ["sums", "collectives", "warps_apart", "barriers", "atomics"])
+@pytest.mark.parametrize("case", RIGHT)
 def test_runs_threads_as_a_gpu_does(self_test: Path, case: str, seed: int) -> None:
     done = emulated.run_program(self_test, case, seed=seed)
     assert done.returncode == 0, done.stderr
@@ -49,6 +56,21 @@ def test_stops_where_a_gpu_would_go_astray(self_test: Path, case: str, messages:
 def test_other_orders_show_a_missing_barrier(self_test: Path) -> None:
     assert emulated.run_program(self_test, "missing_barrier", seed=0).returncode == 0
     assert emulated.run_program(self_test, "missing_barrier", seed=1).returncode == 1
+
+
+@pytest.mark.parametrize("case", RIGHT)
+def test_finds_no_race_where_barriers_are_right(race_test: Path, case: str) -> None:
+    done = emulated.run_program(race_test, case)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "case", ["missing_barrier", "ballot_for_barrier", "early_overwrite", "blocks_in_one_place", "atomic_and_not"]
+)
+def test_finds_races(race_test: Path, case: str) -> None:
+    done = emulated.run_program(race_test, case)
+    assert done.returncode == emulated.RACE
+    assert "ThreadSanitizer: data race" in done.stderr
 
 
 def test_arrays(self_test: Path, tmp_path: Path) -> None:

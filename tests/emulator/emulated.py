@@ -1,6 +1,6 @@
-"""Compiles programs of tests/emulator with the sanitizers, runs them, and hands arrays over.
+"""Compiles programs of tests/emulator with sanitizers, runs them, and hands arrays over, in the format of arrays.h.
 
-The format of the arrays is told in arrays.h.
+A program is compiled to find one kind of fault: "memory" (AddressSanitizer and UBSan) or "races" (ThreadSanitizer).
 """
 
 from __future__ import annotations
@@ -13,30 +13,38 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 FLAGS = ["-std=c++20", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-fno-omit-frame-pointer"]
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZERS = {
+    "memory": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "races": ["-fsanitize=thread"],
+}
+# Exit status of a program in which ThreadSanitizer found a race.
+RACE = 66
 INCLUDES = [f"-I{HERE}", f"-I{HERE.parents[1] / 'csrc'}"]
 
 
-def why_not() -> str | None:
-    """Why programs cannot be compiled here, or None."""
+def why_not(finds: str, folder: Path) -> str | None:
+    """Why programs that find such faults cannot be compiled and run here, or None."""
+    program = folder / f"probe_{finds}"
     try:
-        probe = ["g++", *SANITIZERS, "-x", "c++", "-", "-o", os.devnull]
-        subprocess.run(probe, input="int main() {}", capture_output=True, text=True, check=True)
+        compile_command = ["g++", *SANITIZERS[finds], "-x", "c++", "-", "-o", str(program)]
+        subprocess.run(compile_command, input="int main() {}", capture_output=True, text=True, check=True)
+        subprocess.run([program], capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        return f"needs g++ with AddressSanitizer and UndefinedBehaviorSanitizer: {error}"
+        return f"needs g++ with {' '.join(SANITIZERS[finds])}: {error}"
     return None
 
 
-def compile_program(source: str, folder: Path) -> Path:
+def compile_program(source: str, finds: str, folder: Path) -> Path:
     """The executable, in `folder`, of a C++ source in tests/emulator."""
-    program = folder / Path(source).stem
-    subprocess.run(["g++", *FLAGS, *SANITIZERS, *INCLUDES, str(HERE / source), "-o", str(program)], check=True)
+    program = folder / f"{Path(source).stem}_{finds}"
+    subprocess.run(["g++", *FLAGS, *SANITIZERS[finds], *INCLUDES, str(HERE / source), "-o", str(program)], check=True)
     return program
 
 
 def run_program(program: Path, *arguments: str | Path, seed: int = 0) -> subprocess.CompletedProcess[str]:
     """Runs it, with the threads of a block in the order that `seed` gives, and does not check whether it succeeds."""
     environment = {**os.environ, "EMULATOR_SEED": str(seed), "UBSAN_OPTIONS": "print_stacktrace=1"}
+    environment["TSAN_OPTIONS"] = f"halt_on_error=1:exitcode={RACE}"
     command = [str(program), *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 

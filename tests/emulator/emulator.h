@@ -7,8 +7,13 @@
 //
 // With seed 0 threads run in order; else in an order drawn anew at every barrier of the block, and blocks in any order.
 // A result that depends on the seed tells of a missing barrier.
+//
+// Compiled with -fsanitize=thread, ThreadSanitizer sees every thread of a launch as one, and reports accesses to the
+// same place that no barrier keeps apart, in any memory and between blocks too. As on a GPU, sync, sync_or and
+// sync_warp order memory, ballots and shuffles do not.
 #pragma once
 
+#include <atomic>
 #include <type_traits>
 
 #include "cuda/block.cuh"
@@ -29,17 +34,25 @@ class HostBlock {
   int lane() const { return thread_ % kLanes; }
   int warp() const { return thread_ / kLanes; }
 
-  void sync(Where where = Where::current()) { team_.meet_block(thread_, {"sync", where}, false); }
+  void sync(Where where = Where::current()) {
+    const Unwatched unwatched;
+    team_.meet_block(thread_, {"sync", where}, false);
+  }
   bool sync_or(bool value, Where where = Where::current()) {
+    const Unwatched unwatched;
     return team_.meet_block(thread_, {"sync_or", where}, value);
   }
 
-  void sync_warp(Where where = Where::current()) { team_.meet_warp(thread_, {"sync_warp", where}); }
+  void sync_warp(Where where = Where::current()) {
+    const Unwatched unwatched;
+    team_.meet_warp(thread_, {"sync_warp", where}, true);
+  }
 
   uint32_t ballot(bool value, Where where = Where::current()) {
+    const Unwatched unwatched;
     uint32_t& votes = team_.warp_of(thread_).votes[team_.warp_of(thread_).turn];
     votes |= uint32_t{value} << lane();
-    team_.meet_warp(thread_, {"ballot", where});
+    team_.meet_warp(thread_, {"ballot", where}, false);
     return votes;
   }
 
@@ -56,7 +69,11 @@ class HostBlock {
   template <typename T>
   static void atomic_add(T* to, T value) {
     static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, int64_t>);
-    *to += value;
+#if defined(__SANITIZE_THREAD__)
+    std::atomic_ref<T>(*to).fetch_add(value, std::memory_order_relaxed);
+#else
+    *to += value;  // where UBSan sees an overflow
+#endif
   }
 
   char* shared() { return team_.shared(); }
@@ -68,10 +85,11 @@ class HostBlock {
     if (argument < 0 || argument >= kLanes) {
       fail(Site{operation, where}.text() + ": the lane or mask must be in [0, 32), got " + std::to_string(argument));
     }
+    const Unwatched unwatched;
     Warp& warp = team_.warp_of(thread_);
     const auto& values = warp.values[warp.turn];
     std::memcpy(warp.values[warp.turn][lane()], &value, sizeof(T));
-    team_.meet_warp(thread_, {operation, where});
+    team_.meet_warp(thread_, {operation, where}, false);
     std::memcpy(&value, values[from], sizeof(T));
     return value;
   }
@@ -93,6 +111,7 @@ void run_blocks(int64_t blocks, int threads, size_t shared_bytes, Body body, uin
   if (threads <= 0 || threads % kLanes != 0) {
     fail("threads must be a positive multiple of 32, got " + std::to_string(threads));
   }
+  const Unwatched unwatched;
   Team team(threads, shared_bytes, seed, [&](Team& team, int thread) {
     HostBlock block(team, thread);
     body(block);
@@ -101,6 +120,7 @@ void run_blocks(int64_t blocks, int threads, size_t shared_bytes, Body body, uin
   std::iota(order.begin(), order.end(), 0);
   if (seed) Random(seed).permute(order);
   for (const int64_t block : order) team.run(block);
+  team.end();
 }
 
 }  // namespace emulator

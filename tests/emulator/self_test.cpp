@@ -1,4 +1,5 @@
-// What test_emulator.py runs: self_test CASE. Exits with 0 where the case holds; those of `failures` must abort.
+// What test_emulator.py runs: self_test CASE. Exits with 0 where the case holds; others abort, or are reported by a
+// sanitizer.
 #include <array>
 #include <cstdio>
 #include <functional>
@@ -108,12 +109,45 @@ void atomics() {
   EXPECT(single == 256.0f && twice == 64.0 && whole == -256 * (int64_t{1} << 40));
 }
 
-// What no order may show where a barrier is missing: lane 31 has not written yet when the lanes before it read.
+// A barrier is missing between writing and reading, which threads in order do not show.
 void missing_barrier() {
   run_blocks(1, 64, 64 * sizeof(int), [](HostBlock& block) {
     int* const shared = reinterpret_cast<int*>(block.shared());
     shared[block.thread()] = block.thread();
     EXPECT(block.thread() == 0 || shared[block.thread() - 1] == block.thread() - 1);
+  });
+}
+
+void ballot_for_barrier() {
+  run_blocks(1, 32, 32 * sizeof(int), [](HostBlock& block) {
+    int* const shared = reinterpret_cast<int*>(block.shared());
+    shared[block.lane()] = block.lane();
+    block.ballot(true);  // waits for all lanes, and yet promises nothing of memory
+    EXPECT(shared[block.lane() ^ 1] == (block.lane() ^ 1));
+  });
+}
+
+void early_overwrite() {
+  run_blocks(1, 64, 64 * sizeof(int), [](HostBlock& block) {
+    int* const shared = reinterpret_cast<int*>(block.shared());
+    for (int round = 0; round < 2; ++round) {
+      shared[block.thread()] = round;
+      block.sync();
+      EXPECT(shared[(block.thread() + 63) % 64] >= 0);
+    }
+  });
+}
+
+void blocks_in_one_place() {
+  std::vector<int> counts(32);
+  run_blocks(2, 32, 0, [&](HostBlock& block) { ++counts[block.thread()]; });
+}
+
+void atomic_and_not() {
+  int64_t count = 0;
+  run_blocks(1, 32, 0, [&](HostBlock& block) {
+    if (block.thread() == 3) ++count;
+    HostBlock::atomic_add(&count, int64_t{1});
   });
 }
 
@@ -200,6 +234,10 @@ const std::map<std::string, std::function<void()>> kCases = {
     {"barriers", barriers},
     {"atomics", atomics},
     {"missing_barrier", missing_barrier},
+    {"ballot_for_barrier", ballot_for_barrier},
+    {"early_overwrite", early_overwrite},
+    {"blocks_in_one_place", blocks_in_one_place},
+    {"atomic_and_not", atomic_and_not},
     {"diverged_lanes", diverged_lanes},
     {"diverged_lines", diverged_lines},
     {"diverged_warps", diverged_warps},

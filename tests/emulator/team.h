@@ -58,6 +58,7 @@ struct Warp {
   uint32_t waiting = 0;        // lanes that wait, all at `site`
   uint32_t returned = 0;
   Site site = {};
+  char tokens[2] = {};  // of sync_warp, by turns as below
   // What lanes hand to each other, by turns: a fast lane writes to one half while a slow one reads the other.
   int turn = 0;
   uint32_t votes[2] = {};
@@ -92,9 +93,10 @@ class Team {
     shared_.reset(new char[shared_bytes_]);
     std::memset(shared_.get(), 0xff, shared_bytes_);
     warps_.clear();
+    stacks_.renew();
     for (int i = 0; i < threads(); ++i) {
       if (i % kLanes == 0) warps_.emplace_back(i);
-      fibers_[i] = stacks_.start(i, enter);
+      fibers_[i] = stacks_.start(i, enter, block);
     }
     waiting_warps_ = 0;
     unfinished_ = threads();
@@ -102,38 +104,51 @@ class Team {
     running_ = this;
     current_ = next();
     switch_to(starter_, fibers_[current_]);
+    for (Context& fiber : fibers_) Fibers::end(fiber.racer);
   }
+
+  // After the last block, which ends the launch: what follows happens after all that its threads did.
+  void end() { take(end_token_); }
 
   int threads() const { return static_cast<int>(fibers_.size()); }
   int64_t block() const { return block_; }
   char* shared() const { return shared_.get(); }
   Warp& warp_of(int thread) { return warps_[thread / kLanes]; }
 
-  // Returns when all lanes of the warp have come here.
-  void meet_warp(int thread, const Site& site) {
+  // Returns when all lanes of the warp have come here. Only with `fence` does it order what they do to memory.
+  void meet_warp(int thread, const Site& site, bool fence) {
+    char& token = warp_of(thread).tokens[warp_of(thread).turn];
+    if (fence) give(token);
     if (join_warp(thread, site)) warp_of(thread).release();
     leave(thread);
+    if (fence) take(token);
   }
 
   // Returns when all threads of the block have come here: whether `value` holds for any of them.
   bool meet_block(int thread, const Site& site, bool value) {
     any_so_far_ |= value;
+    char& token = tokens_[turn_];
+    give(token);
     if (join_warp(thread, site) && join_block(thread, site)) {
       any_ = std::exchange(any_so_far_, false);
       waiting_warps_ = 0;
+      turn_ ^= 1;
       for (Warp& warp : warps_) warp.release();
       draw_order();
     }
     leave(thread);
+    take(token);
     return any_;  // of this barrier: the next one cannot end before all have read it
   }
 
  private:
   static void enter() {
-    arrive(running_->fibers_[running_->current_]);
-    const int thread = running_->current_;
-    running_->thread_body_(*running_, thread);
-    running_->finish(thread);
+    Team& team = *running_;
+    const int thread = team.current_;
+    arrive(team.fibers_[thread]);
+    team.thread_body_(team, thread);
+    unwatch();
+    team.finish(thread);
   }
 
   // Notes that the thread waits. True for the last lane of a warp.
@@ -169,6 +184,7 @@ class Team {
     if (waiting_warps_) fail_returned(thread, block_thread_, block_site_);
     warp.returned |= 1u << thread % kLanes;
     --unfinished_;
+    give(end_token_);
     leave(thread);
   }
 
@@ -234,6 +250,10 @@ class Team {
   Site block_site_ = {};
   int block_thread_ = 0, waiting_warps_ = 0;
   bool any_ = false, any_so_far_ = false;
+
+  // Of the block's barriers, by turns: who is early at the next one must not give to who is late at this one.
+  char tokens_[2] = {}, end_token_ = 0;
+  int turn_ = 0;
 };
 
 }  // namespace emulator
