@@ -80,10 +80,7 @@ def test_arrays(self_test: Path, tmp_path: Path) -> None:
         "scale": np.array(0.1),
         "empty": np.zeros((0, 4), np.uint8),
     }
-    emulated.save_arrays(tmp_path / "in", **arrays)
-    done = emulated.run_program(self_test, "arrays", tmp_path / "in", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    returned = emulated.load_arrays(tmp_path / "out")
+    returned = emulated.run_with_arrays(self_test, tmp_path, **arrays)
     np.testing.assert_array_equal(returned.pop("unwritten"), np.full(2, -1, np.int32), strict=True)
     arrays["points"] = 2 * arrays["points"]
     assert returned.keys() == arrays.keys()

@@ -1,5 +1,5 @@
-// What test_emulator.py runs: self_test CASE. Exits with 0 where the case holds; others abort, or are reported by a
-// sanitizer.
+// What test_emulator.py runs: self_test CASE, or self_test ARRAYS_IN ARRAYS_OUT. Exits with 0 where the case holds;
+// others abort, or are reported by a sanitizer.
 #include <array>
 #include <cstdio>
 #include <functional>
@@ -273,8 +273,8 @@ void copy_arrays(const char* from, const char* to) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 4 && std::string(argv[1]) == "arrays") {
-    copy_arrays(argv[2], argv[3]);
+  if (argc == 3) {
+    copy_arrays(argv[1], argv[2]);
   } else {
     kCases.at(argc > 1 ? argv[1] : "")();
   }
