@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
+import emulated
 import hypothesis
 import pytest
 import torch
@@ -45,3 +48,19 @@ def deterministic(request: pytest.FixtureRequest) -> Iterator[None]:
     torch.use_deterministic_algorithms(True, warn_only=True)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="session")
+def compile_emulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """compile_emulated(source, finds="memory"): the program of a source in tests/emulator, compiled once, with the
+    sanitizers that find faults in memory, or with the one that finds "races"; skips where there are none."""
+    folder = tmp_path_factory.mktemp("emulator")
+    why_not = cache(lambda finds: emulated.why_not(finds, folder))
+    compile_once = cache(lambda source, finds: emulated.compile_program(source, finds, folder))
+
+    def compile_emulated(source: str, finds: str = "memory") -> Path:
+        if reason := why_not(finds):
+            pytest.skip(reason)
+        return compile_once(source, finds)
+
+    return compile_emulated

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# All that needs a GPU, in one call of less than ten minutes: the build, a program that paints, the tests, the same
+# program under compute-sanitizer, the benchmarks. Goes on after a stage that fails, and fails at the end.
+#
+#   OUT=results benchmarks/gpu_check.sh
+#
+# Leaves $OUT/GPU.json, the benchmarks, and $OUT/gpu_check.log, all that was printed. Needs nvcc, and a Python, $PYTHON or
+# python3, that has torch with CUDA. Installs the library into its virtual environment, or into a new one on top of it.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+OUT=${OUT:-benchmarks/results}
+python=${PYTHON:-python3}
+mkdir -p "$OUT"
+log=$OUT/gpu_check.log
+: >"$log"
+export NEURAL_PAINT_CUDA=1 PYTHONUNBUFFERED=1 PIP_RETRIES=1 PIP_TIMEOUT=10
+# The call ends 15 seconds before ten minutes are over.
+readonly TOTAL=585
+failed=0
+
+# stage LIMIT NAME COMMAND...: runs it for LIMIT seconds at most, less where little time is left.
+stage() {
+  local limit=$1 name=$2 begun=$SECONDS result=pass
+  local left=$((TOTAL - SECONDS)) earlier
+  shift 2
+  earlier=$(wc -l <"$log")
+  printf '\n== %s: %s\n' "$name" "$*" >>"$log"
+  if ((left < 10)); then
+    result="FAIL, no time left"
+  else
+    timeout --kill-after=5 "$((limit < left ? limit : left))" "$@" >>"$log" 2>&1
+    case $? in
+      0) ;;
+      124 | 137) result="FAIL, out of time" ;;
+      *) result=FAIL ;;
+    esac
+  fi
+  [[ $result == pass ]] || tail -n "+$((earlier + 1))" "$log" | tail -n 25 | sed 's/^/    /'
+  report "$name" "$result" "$((SECONDS - begun))"
+}
+
+# report NAME RESULT SECONDS: the stage's line.
+report() {
+  [[ $2 == pass || $2 == skip* ]] || failed=1
+  printf '%-28s %-20s %4d s\n' "$1" "$2" "$3" | tee -a "$log"
+}
+
+find_sanitizer() {
+  command -v compute-sanitizer && return
+  local home
+  for home in "${CUDA_HOME:-}" "$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")" /usr/local/cuda; do
+    [[ -x $home/bin/compute-sanitizer ]] && echo "$home/bin/compute-sanitizer" && return
+  done
+  return 1
+}
+
+if "$python" -c 'import sys; sys.exit(sys.prefix != sys.base_prefix)'; then
+  venv=$(mktemp -d)
+  trap 'rm -rf "$venv"' EXIT
+  "$python" -m venv --system-site-packages "$venv" && python=$venv/bin/python
+fi
+# A package index may be out of reach: then what the machine has must do.
+stage 200 "build" bash -c "'$python' -m pip install -q --no-build-isolation -e '.[test]' ||
+  '$python' -m pip install -q --no-build-isolation --no-deps -e ."
+stage 60 "program" "$python" benchmarks/gpu_program.py
+stage 120 "tests for a GPU" "$python" -m pytest -q -m gpu
+
+if sanitizer=$(find_sanitizer); then
+  # Every tensor in memory of its own, so that one byte too many is seen.
+  stage 90 "memcheck" env PYTORCH_NO_CUDA_MEMORY_CACHING=1 "$sanitizer" --tool memcheck --error-exitcode 9 \
+    "$python" benchmarks/gpu_program.py --checks scenes
+  stage 90 "racecheck" "$sanitizer" --tool racecheck --error-exitcode 9 "$python" benchmarks/gpu_program.py --checks scenes
+else
+  report "memcheck, racecheck" "skip, no sanitizer" 0
+fi
+
+gpu=$("$python" -c 'import re, torch; print(re.sub(r"\W+", "-", torch.cuda.get_device_name().lower()))' 2>>"$log") || gpu=gpu
+stage 150 "benchmarks" "$python" -m pytest -q benchmarks --benchmark-json "$OUT/$gpu.json"
+stage "$TOTAL" "all tests" "$python" -m pytest -q
+exit "$failed"

@@ -1,0 +1,178 @@
+"""Paints forward and backward on a GPU, and compares with the CPU in double precision: small enough for
+compute-sanitizer. Exits with 1 where a check fails; see benchmarks/gpu_check.sh.
+
+    python benchmarks/gpu_program.py [--device cuda] [--checks scenes bits graph]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neural_paint import Strokes, backends, paint
+from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, brush_strokes
+
+# A dab to a cubic, ramps of everything, textures, the exits of opaque paint, lists of several chunks and segments, and
+# sizes that fill no tile.
+SCENES: dict[str, dict[str, Any]] = {
+    "dabs, textured": {"control_points": 1, "textures": 2, "batch": 2},
+    "lines, tapered": {"control_points": 2, "taper": 0.3, "color_ends": 2, "height": 33, "width": 129},
+    "quadratics": {"opacity_ends": 2, "batch": 2},
+    "quadratics, textured, all ramps": {"textures": 3, "color_ends": 2, "opacity_ends": 2, "taper": 0.5},
+    "cubics": {"control_points": 4, "taper": 1.5, "color_ends": 2, "radius": 4.0, "bend": 0.05},
+    "opaque": {"opacity": (1.0, 1.0), "opacity_ends": 2, "strokes": 40},
+    "hairlines": {"radius": 0.0, "feather": 1.0},
+    "many": {"strokes": 300, "height": 40, "width": 24, "opacity": (0.0, 0.3)},
+    "many opaque, 16 channels": {"strokes": 130, "height": 17, "width": 31, "opacity": (0.9, 1.0), "channels": 16},
+    "one pixel": {"height": 1, "width": 1, "length": 2.0, "strokes": 3},
+    "one column": {"height": 70, "width": 1, "length": 20.0},
+    "no strokes": {"strokes": 0, "height": 9, "width": 5},
+    "bad strokes": {"textures": 2, "batch": 2, "strokes": 24},
+}
+REPEATS = 20
+STEPS = 4
+
+
+def scene(name: str) -> tuple[Strokes, Tensor]:
+    options = SCENES[name]
+    strokes = brush_strokes(**options)
+    batch, channels = strokes.batch_size, strokes.channels
+    random = torch.Generator().manual_seed(1)
+    background = torch.rand(batch, channels, options.get("height", 63), options.get("width", 100), generator=random)
+    return spoil(strokes) if name == "bad strokes" else strokes, background
+
+
+def spoil(strokes: Strokes) -> Strokes:
+    """Every second stroke breaks one rule, each another one."""
+    strokes = strokes.clone()
+    strokes.points[:, 0, 1, 0] = math.nan
+    strokes.points[:, 2] = 1e30
+    strokes.radius[:, 4, 1] = math.inf
+    strokes.radius[:, 6] = -1.0
+    strokes.feather[:, 8] = 0.0
+    strokes.feather[:, 10] = -math.inf
+    strokes.color[:, 12, 0] = math.nan
+    strokes.opacity[:, 14] = math.inf
+    strokes.texture_id[:, 16] = 2
+    strokes.texture_id[:, 18] = -2
+    strokes.texture_id[:, 20] = 2**40
+    strokes.points[:, 22] = strokes.points[:, 22, :1].clone()
+    return strokes
+
+
+def with_gradients(strokes: Strokes, background: Tensor) -> dict[str, Tensor]:
+    """The image, and the gradient in every input of a weighted sum of it."""
+    inputs = {name: x.detach().requires_grad_(x.is_floating_point()) for name, x in strokes.fields().items()}
+    background = background.detach().requires_grad_()
+    image = paint(Strokes(**inputs), background)
+    weight = torch.linspace(-1, 1, image.numel(), dtype=torch.float64).reshape(image.shape).to(image)
+    wanted = {**{name: x for name, x in inputs.items() if x.requires_grad}, "background": background}
+    total = (image * weight).sum()
+    gradients = torch.autograd.grad(total, list(wanted.values()), allow_unused=True, materialize_grads=True)
+    return {"image": image.detach(), **dict(zip(wanted, gradients, strict=True))}
+
+
+def check_scenes(device: str) -> None:
+    """Every scene as the CPU paints it in double precision."""
+    for name in SCENES:
+        strokes, background = scene(name)
+        tolerance = TOLERANCES[torch.float32, "hairline" if name == "hairlines" else "brush"]
+        actual = with_gradients(strokes.to(device), background.to(device))
+        expected = with_gradients(strokes.double(), background.double())
+        try:
+            assert_image_close(actual.pop("image").cpu(), expected.pop("image"), tolerance)
+            for field, gradient in actual.items():
+                assert_gradient_close(gradient.cpu(), expected[field], tolerance, field)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+
+
+def check_bits(device: str) -> None:
+    """The same bits every time, where torch asks for deterministic algorithms."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        for name in ("quadratics, textured, all ramps", "many", "many opaque, 16 channels"):
+            strokes, background = (x.to(device) for x in scene(name))
+            first = with_gradients(strokes, background)
+            for _ in range(REPEATS - 1):
+                for field, value in with_gradients(strokes, background).items():
+                    assert torch.equal(value, first[field]), f"{name}: other bits in {field}"
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def check_graph(device: str) -> None:
+    """A step of an optimisation, captured in a CUDA graph and replayed, does what it does when called."""
+    if torch.device(device).type != "cuda":
+        print("     there are CUDA graphs on CUDA only")
+        return
+    called, replayed = Optimisation(device), Optimisation(device)
+    for _ in range(STEPS):
+        called.step()
+    begun = [x.detach().clone() for x in replayed.parameters]
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        replayed.step()  # what is made once, is made before the capture
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    replayed.optimizer.zero_grad(set_to_none=True)
+    with torch.cuda.graph(graph):
+        replayed.step()
+    with torch.no_grad():
+        for parameter, value in zip(replayed.parameters, begun, strict=True):
+            parameter.copy_(value)
+    for _ in range(STEPS):
+        graph.replay()
+    torch.testing.assert_close(replayed.loss, called.loss, rtol=1e-4, atol=0)
+    for a, b in zip(replayed.parameters, called.parameters, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+class Optimisation:
+    """Gradient descent on the strokes of a scene towards a grey canvas."""
+
+    def __init__(self, device: str) -> None:
+        strokes, background = scene("quadratics, textured, all ramps")
+        self.strokes, self.background = strokes.to(device), background.to(device)
+        self.strokes.requires_grad_()
+        self.parameters = [x for x in self.strokes.fields().values() if x.requires_grad]
+        self.optimizer = torch.optim.SGD(self.parameters, lr=10.0)
+
+    def step(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = (paint(self.strokes, self.background) - 0.5).square().mean()
+        loss.backward()
+        self.optimizer.step()
+        self.loss = loss.detach()
+
+
+CHECKS = {"scenes": check_scenes, "bits": check_bits, "graph": check_graph}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Check painting on a GPU against the CPU.")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--checks", nargs="+", choices=CHECKS, default=list(CHECKS))
+    options = parser.parse_args()
+    print(f"paint on {options.device}: {backends.pick(None, options.device)}")
+    failed = 0
+    for name in options.checks:
+        begun = time.perf_counter()
+        try:
+            CHECKS[name](options.device)
+            outcome = "pass"
+        except (AssertionError, RuntimeError) as error:
+            outcome = f"FAIL: {error}"
+            failed += 1
+        print(f"{name}: {outcome} ({time.perf_counter() - begun:.1f} s)")
+    return min(failed, 1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
