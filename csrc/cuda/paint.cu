@@ -17,7 +17,7 @@ template <typename T>
 constexpr int kBlocks = sizeof(T) == 4 ? 4 : 2;
 
 template <typename T, int D>
-__global__ void __launch_bounds__(kBinThreads) paint_bin_kernel(const __grid_constant__ Binned<T, D> in) {
+__global__ void __launch_bounds__(kBinThreads, 4) paint_bin_kernel(const __grid_constant__ Binned<T, D> in) {
   DeviceBlock block;
   bin_body(block, in);
 }
@@ -102,7 +102,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
     with_scene<T>(in, t_min, [&]<int D>(const Scene<T>& scene) {
       const Gradients<T, D> gradients{
           {data<T>(out.points), data<T>(out.radius), data<T>(out.feather), data<T>(out.opacity), data<T>(out.color),
-           scene.channels, scene.opacity_ends, scene.color_ends},
+           int(scene.channels), scene.opacity_ends, scene.color_ends},
           out.has_background ? data<T>(out.background) : nullptr,
           out.has_texture ? data<T>(out.texture) : nullptr};
       const BinnedStrokes<T, D> binned(in, scene);

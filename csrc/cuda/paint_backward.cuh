@@ -73,15 +73,14 @@ NP_KERNEL_BODY T sum_transposed(Block& block, T (&v)[Size]) {
 template <typename T, int D>
 struct StrokeGradients {
   T *points, *radius, *feather, *opacity, *color;  // contiguous, zero at first
-  int64_t channels;
-  int opacity_ends, color_ends;
+  int channels, opacity_ends, color_ends;
 
   static constexpr int radius_at = 2 * D, feather_at = radius_at + 2, opacity_at = feather_at + 1,
                        color_at = opacity_at + 2;
-  NP_HOST_DEVICE int64_t size() const { return color_at + color_ends * channels; }
+  NP_HOST_DEVICE int size() const { return color_at + color_ends * channels; }
 
   // Null for the place of a second opacity that there is not.
-  NP_HOST_DEVICE T* at(int64_t stroke, int64_t i) const {
+  NP_HOST_DEVICE T* at(int64_t stroke, int i) const {
     if (i < radius_at) return points + stroke * radius_at + i;
     if (i < feather_at) return radius + stroke * 2 + i - radius_at;
     if (i < opacity_at) return feather + stroke;
@@ -116,12 +115,12 @@ class SquareGradient {
     own[Out::opacity_at] = shape.opacity.whole - shape.opacity.end;
     own[Out::opacity_at + 1] = shape.opacity.end;
     NP_ROLL
-    for (int64_t first = 0; first < out.size(); first += kValues) {
+    for (int first = 0; first < out.size(); first += kValues) {
       T values[kValues];
       NP_UNROLL
       for (int i = 0; i < kValues; ++i) values[i] = value(out, own, first, i, grad, t, shown);
       const T sum = sum_transposed<kValues>(block, values);
-      const int64_t i = first + block.lane() * kValues / 32;
+      const int i = first + block.lane() * kValues / 32;
       if (block.lane() % (32 / kValues) != 0 || i >= out.size()) continue;
       T* const to = out.at(stroke, i);
       if (to != nullptr) block.atomic_add(to, sum);
@@ -130,11 +129,11 @@ class SquareGradient {
 
  private:
   // Number first + i of the lane's gradient. Indices into `own` are known to the compiler: all of it is in registers.
-  NP_HOST_DEVICE T value(const Out& out, const T (&own)[Out::color_at], int64_t first, int i, const T* grad, const T* t,
+  NP_HOST_DEVICE T value(const Out& out, const T (&own)[Out::color_at], int first, int i, const T* grad, const T* t,
                          const T* shown) const {
     if (first == 0 && i < Out::color_at) return own[i < Out::color_at ? i : 0];
-    const int64_t place = first + i - Out::color_at, end = place / out.channels, c = place - end * out.channels;
-    if (end >= out.color_ends) return T(0);
+    const int place = first + i - Out::color_at, end = place >= out.channels, c = place - end * out.channels;
+    if (end >= out.color_ends || c >= out.channels) return T(0);
     T sum(0);
     NP_UNROLL
     for (int p = 0; p < 2; ++p) {

@@ -1,7 +1,6 @@
 // The CUDA kernels of `paint` over the emulator: a scene in, the image, what is saved, and the gradients out.
-#include "cuda/paint_backward.cuh"
-
 #include "arrays.h"
+#include "cuda/paint_backward.cuh"
 #include "emulator.h"
 
 namespace {
@@ -70,7 +69,8 @@ Arrays paint(const Arrays& in) {
   run_blocks(ceil_div(b * binned.words_per_tile() * 32, kBinThreads), kBinThreads, 0,
              [&](HostBlock& block) { bin_body(block, binned); });
 
-  Painted<T> painted{out.make<T>("image", {b, c, h, w}).data, nullptr, nullptr, nullptr, *in.get<int64_t>("segments").data};
+  Painted<T> painted{out.make<T>("image", {b, c, h, w}).data, nullptr, nullptr, nullptr,
+                     *in.get<int64_t>("segments").data};
   const Array<T> grad = in.get<T>("grad");
   Array<T> transmittance, checkpoints;
   Array<int32_t> evaluated;
@@ -90,8 +90,8 @@ Arrays paint(const Arrays& in) {
                              painted.segments};
   const auto like = [&](const std::string& name) { return gradient<T>(out, "d_" + name, in.get<T>(name).shape); };
   const Gradients<T, D> gradients{
-      {like("points"), like("radius"), like("feather"), like("opacity"), like("color"), c, scene.opacity_ends,
-       scene.color_ends},
+      {like("points"), like("radius"), like("feather"), like("opacity"), like("color"), static_cast<int>(c),
+       scene.opacity_ends, scene.color_ends},
       out.make<T>("d_background", {b, c, h, w}).data,
       scene.textures > 0 ? like("texture") : nullptr,
   };

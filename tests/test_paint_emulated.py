@@ -1,0 +1,166 @@
+"""The CUDA kernels of `paint`, run on the CPU under sanitizers, against the reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import emulated
+import numpy as np
+import pytest
+import torch
+from test_paint import KINDS
+from torch import Tensor
+
+from neural_paint import Strokes, paint, reference
+from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, brush_strokes
+
+F32, F64 = torch.float32, torch.float64
+
+Emulate = Callable[..., dict[str, Tensor]]
+
+
+@pytest.fixture
+def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
+    """The image, and with `grad` what the forward pass saves and all gradients."""
+
+    def emulate(
+        strokes: Strokes,
+        background: Tensor,
+        grad: Tensor | None = None,
+        *,
+        t_min: float = 0.0,
+        segments: int = 3,
+        seed: int = 0,
+        finds: str = "memory",
+    ) -> dict[str, Tensor]:
+        fields = {name: field.detach().contiguous().numpy() for name, field in strokes.fields().items()}
+        if strokes.color.ndim == 3:
+            fields["color"] = fields["color"][:, :, None]
+        if strokes.opacity.ndim == 2:
+            fields["opacity"] = fields["opacity"][..., None]
+        fields["background"] = background.expand(len(strokes.points), -1, -1, -1).contiguous().numpy()
+        if grad is not None:
+            fields["grad"] = grad.contiguous().numpy()
+        dtype = fields["points"].dtype
+        numbers = {
+            "t_min": np.array([t_min], dtype),
+            "segments": np.array([segments], np.int64),
+            "is_double": np.array([dtype == np.float64], np.uint8),
+        }
+        program = compile_emulated("paint.cpp", finds)
+        found = emulated.run_with_arrays(program, tmp_path, seed, **fields, **numbers)
+        return {name: torch.from_numpy(array) for name, array in found.items()}
+
+    return emulate
+
+
+def assert_matches_reference(
+    emulate: Emulate, strokes: Strokes, background: Tensor, kind: str = "brush", t_min: float = 0.0, **options: int
+) -> None:
+    leaf, expected_background = strokes.detach().double().requires_grad_(), background.double().requires_grad_()
+    image = reference.paint(leaf, expected_background, t_min=t_min)
+    grad = torch.linspace(-1, 1, image.numel(), dtype=F64).reshape(image.shape)
+    inputs = {name: x for name, x in leaf.fields().items() if x.requires_grad}
+    inputs["background"] = expected_background
+    total = (image * grad).sum()
+    gradients = torch.autograd.grad(total, list(inputs.values()), allow_unused=True, materialize_grads=True)
+
+    found = emulate(strokes, background.detach(), grad.to(strokes.dtype), t_min=t_min, **options)
+    tolerance = TOLERANCES[strokes.dtype, kind]
+    assert_image_close(found["image"], image.detach(), tolerance)
+    for name, gradient in zip(inputs, gradients, strict=True):
+        actual = found[f"d_{name}"]
+        actual = actual.sum_to_size(gradient.shape) if name == "background" else actual.reshape(gradient.shape)
+        assert_gradient_close(actual, gradient, tolerance, name)
+
+
+@pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_matches_reference(emulate: Emulate, kind: str, dtype: torch.dtype) -> None:
+    strokes = brush_strokes(batch=2, height=40, width=50, strokes=12, dtype=dtype, **KINDS[kind])
+    background = torch.rand(2, 3, 40, 50, dtype=dtype)
+    assert_matches_reference(emulate, strokes, background, "hairline" if kind == "hairline" else "brush")
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "strokes", "channels"), [(63, 100, 40, 3), (1, 1, 5, 1), (9, 7, 0, 3), (17, 65, 33, 16)]
+)
+def test_odd_shapes(emulate: Emulate, height: int, width: int, strokes: int, channels: int) -> None:
+    scene = brush_strokes(
+        height=height, width=width, strokes=strokes, channels=channels, opacity_ends=2, color_ends=2, textures=2
+    )
+    assert_matches_reference(emulate, scene, torch.rand(1, channels, height, width))
+
+
+@pytest.mark.parametrize("segments", [1, 4, 16])
+@pytest.mark.parametrize("opacity", [(0.0, 0.05), (0.0, 0.9), (1.0, 1.0)], ids=["faint", "mixed", "opaque"])
+def test_deep_tiles(emulate: Emulate, opacity: tuple[float, float], segments: int) -> None:
+    """More strokes than a block has in hand at a time, so that it goes down to some of them twice."""
+    strokes = brush_strokes(height=20, width=20, strokes=500, opacity=opacity)
+    assert_matches_reference(emulate, strokes, torch.rand(1, 3, 20, 20), segments=segments)
+
+
+def test_t_min(emulate: Emulate) -> None:
+    strokes = brush_strokes(height=33, width=40, strokes=60, opacity=(0.3, 0.9))
+    assert_matches_reference(emulate, strokes, torch.rand(1, 3, 33, 40), t_min=0.01)
+
+
+def test_order_of_threads_does_not_matter(emulate: Emulate) -> None:
+    strokes = brush_strokes(height=33, width=40, strokes=200, textures=2, opacity=(0.1, 0.4))
+    background, grad = torch.rand(2, 1, 3, 33, 40)
+    first, *others = (emulate(strokes, background, grad, seed=seed) for seed in range(4))
+    for other in others:
+        for name, tensor in first.items():
+            # Sums over tiles are atomic: their order, and with it the last bits, are the hardware's.
+            assert_gradient_close(other[name].float(), tensor.float(), TOLERANCES[F32, "brush"], name)
+        assert torch.equal(first["image"], other["image"])
+
+
+def test_no_barrier_is_missing(emulate: Emulate) -> None:
+    strokes = brush_strokes(height=20, width=17, strokes=40, textures=1, radius=3.0)
+    background, grad = torch.rand(2, 1, 3, 20, 17)
+    expected = emulate(strokes, background, grad)
+    assert torch.equal(emulate(strokes, background, grad, finds="races")["image"], expected["image"])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e38])
+@pytest.mark.parametrize("field", ["points", "radius", "color", "opacity", "feather"])
+def test_bad_values_are_culled_or_stay_inside_memory(emulate: Emulate, field: str, value: float) -> None:
+    strokes = brush_strokes(height=20, width=33, strokes=6, textures=1)
+    bad = {name: x.clone() for name, x in strokes.fields().items()}
+    bad[field][0, 2] = value
+    background, grad = torch.rand(2, 1, 3, 20, 33)
+    found = emulate(Strokes(**bad), background, grad)
+    if math.isfinite(value):
+        return
+    keep = torch.tensor([0, 1, 3, 4, 5])
+    assert_image_close(found["image"], paint(strokes[:, keep], background), TOLERANCES[F32, "brush"])
+    for name in ("points", "radius", "color", "opacity", "feather"):
+        assert not found[f"d_{name}"][0, 2].any(), name
+
+
+@pytest.mark.parametrize("index", [-2, 1, 2**40])
+def test_a_texture_that_does_not_exist_leaves_its_stroke_out(emulate: Emulate, index: int) -> None:
+    strokes = brush_strokes(height=20, width=33, strokes=4, textures=1)
+    texture_id = strokes.texture_id.clone()
+    texture_id[0, 1] = index
+    background, grad = torch.rand(2, 1, 3, 20, 33)
+    found = emulate(strokes.replace(texture_id=texture_id), background, grad)
+    expected = paint(strokes[:, torch.tensor([0, 2, 3])], background)
+    assert_image_close(found["image"], expected, TOLERANCES[F32, "brush"])
+    assert not found["d_points"][0, 1].any()
+
+
+def test_seventy_thousand_strokes_on_one_tile(emulate: Emulate) -> None:
+    count = 70_000
+    torch.manual_seed(0)
+    strokes = Strokes(
+        points=16 * torch.rand(1, count, 1, 2),
+        radius=torch.full((1, count, 2), 1.0),
+        color=torch.rand(1, count, 3),
+        opacity=torch.full((1, count), 1e-3),
+    )
+    background = torch.rand(1, 3, 16, 16)
+    assert_image_close(emulate(strokes, background)["image"], paint(strokes, background), TOLERANCES[F32, "brush"])
