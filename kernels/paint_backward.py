@@ -207,6 +207,8 @@ def stroke_backward(
     t, f, above = tl.load(at), tl.load(at + PIXELS), tl.load(at + 2 * PIXELS)
     curve = load_curve(points, radius, row, D)
     live = (f < 0.5 * tl.load(feather + row)) & (k < evaluated)
+    # F is infinite where the stroke does not reach.
+    f = tl.where(live, f, 0.0)
     alpha = tl.where(live, alpha_at(brush, row, curve, x, y, t, f, D, OPACITY_ENDS, TEXTURED), 0.0)
     paint, increase = color_at(color, row, channels, t, CHANNELS, COLOR_ENDS)
     weighted = grad * (above * alpha)[None, :]
@@ -255,7 +257,8 @@ def paint_backward_kernel(
             part = chunk * CHUNK // segment
             begin, end = part * segment, tl.minimum((chunk + 1) * CHUNK, deepest)
             saved = checkpoints + (canvas * (segments - 1) + part - 1) * area + pixel
-            above = tl.where(part > 0, tl.load(saved, inside & (part > 0), 0.0), tl.where(inside, 1.0, 0.0))
+            resumed = column * 0 + part > 0
+            above = tl.where(resumed, tl.load(saved, inside & resumed, 0.0), tl.where(inside, 1.0, 0.0))
             n = stroke_at(boxes, first, strokes, begin, box, WINDOW)
             kept = sweep_down(
                 brush, points, radius, boxes, chords, ring, first, n, above, begin, end, count, closing, x, y, box,
