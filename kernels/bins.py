@@ -82,10 +82,12 @@ def meets(boxes, first, upper, box, WINDOW: tl.constexpr):
 def next_stroke(boxes, first, upper, box, WINDOW: tl.constexpr):
     """The topmost stroke below `upper` that may touch the tile; -1 if there is none."""
     found = -1
-    while (found < 0) & (upper > 0):
-        n, hit = meets(boxes, first, upper, box, WINDOW)
+    # A copy, since an argument of 1 is a compile-time constant, which a loop cannot change.
+    top = upper
+    while (found < 0) & (top > 0):
+        n, hit = meets(boxes, first, top, box, WINDOW)
         found = tl.max(tl.where(hit > 0, n, -1))
-        upper -= WINDOW
+        top -= WINDOW
     return found
 
 
@@ -93,12 +95,12 @@ def next_stroke(boxes, first, upper, box, WINDOW: tl.constexpr):
 def stroke_at(boxes, first, strokes, rank, box, WINDOW: tl.constexpr):
     """The stroke that has `rank` others above it in the tile's list; -1 if there is none."""
     found = -1
-    upper = strokes
-    while (found < 0) & (upper > 0):
-        n, hit = meets(boxes, first, upper, box, WINDOW)
+    top = strokes
+    while (found < 0) & (top > 0):
+        n, hit = meets(boxes, first, top, box, WINDOW)
         found = tl.max(tl.where((hit > 0) & (tl.cumsum(hit, 0) == rank + 1), n, -1))
         rank -= tl.sum(hit)
-        upper -= WINDOW
+        top -= WINDOW
     return found
 
 
