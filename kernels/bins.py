@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from neural_paint.kernels.stroke import CHORD_VALUES, load_curve, make_chord
+from .stroke import CHORD_VALUES, load_curve, make_chord
 
 
 @triton.jit

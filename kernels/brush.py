@@ -3,7 +3,8 @@
 import triton
 import triton.language as tl
 
-from neural_paint.kernels.stroke import RADIUS_FLOOR, position, velocity
+from .stroke import RADIUS_FLOOR, position, velocity
+
 
 @triton.jit
 def edge_position(f, inverse_feather):

@@ -1,9 +1,9 @@
 """`paint` in Triton: for GPUs without a compiled kernel, simple rather than fast, float32.
 
-A program paints one tile of 16 x 16 pixels. It walks over the strokes of its canvas from the top down, a window of boxes
-at a time, and evaluates those whose box meets the tile at all of its pixels: eight chords, then Newton steps. There are
-no lists and no masks, so that nothing is ever read back by the host and shapes are static; `bins.py` has the walk,
-`stroke.py` and `texture.py` the math of one stroke.
+A program paints one tile of 16 x 16 pixels. It walks over the strokes of its canvas from the top down, a window of
+boxes at a time, and evaluates those whose box meets the tile at all of its pixels: eight chords, then Newton steps.
+There are no lists and no masks, so that nothing is ever read back by the host and shapes are static; `bins.py` has the
+walk, `stroke.py` and `brush.py` the math of one stroke, `scene.py` what comes before a launch.
 
 The forward pass saves what the CPU's does (csrc/README.md, "Two sweeps, no division"): the last transmittance, that
 above each of at most `segments` parts of the tile's list, and how many strokes of the list a pixel evaluated. Memory
@@ -31,11 +31,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from neural_paint.kernels.bins import next_stroke, segment_length, tile_at
-from neural_paint.kernels.brush import alpha_at, color_at
-from neural_paint.kernels.paint_backward import paint_backward_kernel
-from neural_paint.kernels.scene import LAUNCH, Scene, make_scene
-from neural_paint.kernels.stroke import load_curve, nearest
+from .bins import next_stroke, segment_length, tile_at
+from .brush import alpha_at, color_at
+from .paint_backward import paint_backward_kernel
+from .scene import LAUNCH, Scene, make_scene
+from .stroke import load_curve, nearest
 
 # Pixels along a tile's side.
 TILE = 16
@@ -74,11 +74,10 @@ def paint_kernel(
     passed, open_pixels = 0, 1
     n = next_stroke(boxes, first, strokes, box, WINDOW)
     while (n >= 0) & (open_pixels > 0):
-        if SAVE:
-            if (passed > 0) & (passed % segment == 0):
-                plane = canvas * (segments - 1) + passed // segment - 1
-                kept = tl.where(tl.abs(above) <= closing, 0.0, above)
-                tl.store(checkpoints + plane * area + pixel, kept, inside)
+        if SAVE and passed > 0 and passed % segment == 0:
+            plane = canvas * (segments - 1) + passed // segment - 1
+            kept = tl.where(tl.abs(above) <= closing, 0.0, above)
+            tl.store(checkpoints + plane * area + pixel, kept, inside)
         row = first + n
         curve = load_curve(points, radius, row, D)
         limit = 0.5 * tl.load(feather + row)
@@ -110,24 +109,25 @@ def paint_kernel(
 
 
 def _blocks(scene: Scene) -> dict[str, int]:
-    return {"CHANNELS": triton.next_power_of_2(scene.channels), "TILE": TILE, "WINDOW": WINDOW, "CHUNK": CHUNK}
+    channels = triton.next_power_of_2(scene.image_shape[1])
+    return {"CHANNELS": channels, "TILE": TILE, "WINDOW": WINDOW, "CHUNK": CHUNK}
 
 
 def _tiles(scene: Scene) -> int:
-    return scene.batch * -(-scene.height // TILE) * -(-scene.width // TILE)
+    b, _, h, w = scene.image_shape
+    return b * -(-h // TILE) * -(-w // TILE)
 
 
 def paint(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The operator `paint_triton`, which has the schema and the outputs of `paint`."""
     *tensors, t_min, segments = inputs
     scene = make_scene(tensors, t_min)
-    background, b, h, w = scene.background, scene.batch, scene.height, scene.width
-    saved = b if segments > 0 else 0
-    image = background.new_empty(b, scene.channels, h, w)
-    transmittance = background.new_empty(saved, h, w)
-    # A checkpoint under the last stroke of a tile is never written, nor read.
-    checkpoints = background.new_zeros(saved, max(segments - 1, 0), h, w)
-    evaluated = background.new_empty(saved, h, w, dtype=torch.int32)
+    b, c, h, w = scene.image_shape
+    new, saved = scene.background.new_empty, b if segments > 0 else 0
+    image, transmittance = new(b, c, h, w), new(saved, h, w)
+    # A checkpoint under the last stroke of a tile is not written, nor read.
+    checkpoints = new(saved, max(segments - 1, 0), h, w).zero_()
+    evaluated = new(saved, h, w, dtype=torch.int32)
     if _tiles(scene):
         with scene.device():
             paint_kernel[(_tiles(scene),)](

@@ -3,11 +3,9 @@
 import triton
 import triton.language as tl
 
-from neural_paint.kernels.bins import next_stroke, segment_length, stroke_at, tile_at
-from neural_paint.kernels.brush import add_texels, alpha_at, brush_position, color_at, edge_position, opacity_at, sample
-from neural_paint.kernels.stroke import (
-    EPSILON, KAPPA, RADIUS_FLOOR, acceleration, load_curve, nearest, position, velocity,
-)  # fmt: skip
+from .bins import next_stroke, segment_length, stroke_at, tile_at
+from .brush import add_texels, alpha_at, brush_position, color_at, edge_position, opacity_at, sample
+from .stroke import EPSILON, KAPPA, RADIUS_FLOOR, acceleration, load_curve, nearest, position, velocity
 
 
 @triton.jit
@@ -17,9 +15,7 @@ def add_total(to, values, live):
 
 
 @triton.jit
-def texture_backward(
-    brush, row, d_texture, frame, t, r, taper, grad, D: tl.constexpr, TEXTURE_GRADIENT: tl.constexpr
-):
+def texture_backward(brush, row, d_texture, frame, t, r, taper, grad, D: tl.constexpr, TEXTURE_GRADIENT: tl.constexpr):
     """`grad` is that of the texture's factor in alpha. The factor; its gradient in t*, q, q' and r at fixed t."""
     _opacity, _feather, texture, texture_id, height, width = brush
     wx, wy, vx, vy, ax, ay = frame
@@ -233,7 +229,7 @@ def paint_backward_kernel(
     TEXTURED: tl.constexpr, TEXTURE_GRADIENT: tl.constexpr, CHANNELS: tl.constexpr, TILE: tl.constexpr,
     WINDOW: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of every tile_program-th tile, added to the d_<field>, which the caller filled with zeros."""
+    """Gradients of as many tiles as fall to this program, added to the d_<field>, which begin at 0."""
     PIXELS: tl.constexpr = TILE * TILE
     brush = (opacity, feather, texture, texture_id, texture_height, texture_width)
     fields = (points, radius, color)
