@@ -34,7 +34,7 @@ from torch import Tensor
 from .bins import next_stroke, segment_length, tile_at
 from .brush import alpha_at, color_at
 from .paint_backward import paint_backward_kernel
-from .scene import LAUNCH, Scene, make_scene
+from .scene import LAUNCH, Scene, check_like, make_scene
 from .stroke import load_curve, nearest
 
 # Pixels along a tile's side.
@@ -45,6 +45,16 @@ WINDOW = 128
 CHUNK = 16
 # Programs of a backward pass, each with a ring of 48 KB: enough to fill a GPU.
 MAX_PROGRAMS = 1024
+
+
+@triton.jit
+def store_image(image, background, canvas, background_step, channels, pixel, area, inside, painted, above):
+    """What is painted, (channels, pixels), over the background, of which `above` is to be seen."""
+    channel = tl.arange(0, painted.shape[0])
+    there = (channel < channels)[:, None] & inside[None, :]
+    plane = channel[:, None] * area + pixel[None, :]
+    under = tl.load(background + canvas * background_step + plane, there, 0.0)
+    tl.store(image + canvas * channels * area + plane, painted + above[None, :] * under, there)
 
 
 @triton.jit
@@ -75,9 +85,8 @@ def paint_kernel(
     n = next_stroke(boxes, first, strokes, box, WINDOW)
     while (n >= 0) & (open_pixels > 0):
         if SAVE and passed > 0 and passed % segment == 0:
-            plane = canvas * (segments - 1) + passed // segment - 1
-            kept = tl.where(tl.abs(above) <= closing, 0.0, above)
-            tl.store(checkpoints + plane * area + pixel, kept, inside)
+            to = checkpoints + (canvas * (segments - 1) + passed // segment - 1) * area + pixel
+            tl.store(to, tl.where(tl.abs(above) <= closing, 0.0, above), inside)
         row = first + n
         curve = load_curve(points, radius, row, D)
         limit = 0.5 * tl.load(feather + row)
@@ -98,11 +107,7 @@ def paint_kernel(
             open_pixels = tl.sum((inside & ~finished).to(tl.int32))
         n = next_stroke(boxes, first, n, box, WINDOW)
         passed += 1
-    channel = tl.arange(0, CHANNELS)
-    there = (channel < channels)[:, None] & inside[None, :]
-    plane = channel[:, None] * area + pixel[None, :]
-    under = tl.load(background + canvas * background_step + plane, there, 0.0)
-    tl.store(image + canvas * channels * area + plane, painted + above[None, :] * under, there)
+    store_image(image, background, canvas, background_step, channels, pixel, area, inside, painted, above)
     if SAVE:
         tl.store(transmittance + canvas * area + pixel, above, inside)
         tl.store(evaluated + canvas * area + pixel, tl.where(count > 0, count, passed), inside)
@@ -141,7 +146,12 @@ def paint_backward(*inputs: Any) -> tuple[Tensor, ...]:
     """The operator `paint_triton_backward`, which has the schema and the outputs of `paint_backward`."""
     grad, *tensors, transmittance, checkpoints, evaluated, t_min, texture_gradient, background_gradient = inputs
     scene = make_scene(tensors, t_min)
-    _alert_not_deterministic(scene.background)
+    b, c, h, w = scene.image_shape
+    check_like(scene.background, "grad", grad, (b, c, h, w))
+    check_like(scene.background, "transmittance", transmittance, (b, h, w))
+    check_like(scene.background, "checkpoints", checkpoints, (b, checkpoints.shape[1], h, w))
+    check_like(scene.background, "evaluated", evaluated, (b, h, w), dtype=torch.int32)
+    alert_not_deterministic(scene.background)
     *fields, _texture_id, _background = tensors
     points, texture = fields[0], fields[5]
     d_fields = [points.new_zeros(x.shape) for x in fields[:5]]
@@ -160,7 +170,7 @@ def paint_backward(*inputs: Any) -> tuple[Tensor, ...]:
     return (*d_fields, d_texture, d_background)
 
 
-def _alert_not_deterministic(tensor: Tensor) -> None:
+def alert_not_deterministic(tensor: Tensor) -> None:
     """As torch's own operators do. On the CPU the interpreter runs one program after the other."""
     if not torch.are_deterministic_algorithms_enabled() or not tensor.is_cuda:
         return

@@ -19,8 +19,9 @@ MAX_CHANNELS = 16
 # Strokes of one program that makes boxes and chords.
 _BLOCK = 64
 
-# Passed to every launch. No multiply-add is fused: what two kernels evaluate alike must be equal to the bit.
-LAUNCH: dict[str, Any] = {"num_warps": 4, "enable_fp_fusion": False}
+# Passed to every launch. No multiply-add is fused: what two kernels evaluate alike must be equal to the bit. No loop is
+# pipelined: the backward pass reads what it wrote.
+LAUNCH: dict[str, Any] = {"num_warps": 4, "num_stages": 1, "enable_fp_fusion": False}
 
 
 class Scene(NamedTuple):
@@ -106,21 +107,21 @@ def _check(
     if len(shape) != 4 or shape[0] not in (1, b) or not 1 <= shape[1] <= MAX_CHANNELS:
         raise ValueError(f"background must have shape ({b} or 1, 1 .. {MAX_CHANNELS}, H, W), got {shape}")
     c = shape[1]
-    _check_like(points, "radius", radius, (b, n, 2))
-    _check_like(points, "color", color, (b, n, c), (b, n, 1, c), (b, n, 2, c))
-    _check_like(points, "opacity", opacity, (b, n), (b, n, 1), (b, n, 2))
-    _check_like(points, "feather", feather, (b, n))
-    _check_like(points, "background", background, shape)
+    check_like(points, "radius", radius, (b, n, 2))
+    check_like(points, "color", color, (b, n, c), (b, n, 1, c), (b, n, 2, c))
+    check_like(points, "opacity", opacity, (b, n), (b, n, 1), (b, n, 2))
+    check_like(points, "feather", feather, (b, n))
+    check_like(points, "background", background, shape)
     if (texture is None) != (texture_id is None):
         raise ValueError("texture_id must come with texture, got one without the other")
     if texture is not None and texture_id is not None:
         if texture.ndim != 3 or 0 in texture.shape[1:]:
             raise ValueError(f"texture must have shape (K, h, w), got {tuple(texture.shape)}")
-        _check_like(points, "texture", texture, tuple(texture.shape))
-        _check_like(points, "texture_id", texture_id, (b, n), dtype=torch.int64)
+        check_like(points, "texture", texture, tuple(texture.shape))
+        check_like(points, "texture_id", texture_id, (b, n), dtype=torch.int64)
 
 
-def _check_like(
+def check_like(
     points: Tensor, name: str, tensor: Tensor, *shapes: tuple[int, ...], dtype: torch.dtype = torch.float32
 ) -> None:
     if tuple(tensor.shape) not in shapes:

@@ -1,4 +1,4 @@
-"""Compiles every Triton kernel to machine code, which needs no GPU: python triton_cubins.py CAPABILITY, such as 90.
+"""Compiles every Triton kernel to machine code, which needs no GPU: python triton_cubins.py CAPABILITY..., such as 90.
 
 A program of its own, since Triton decides between compiler and interpreter when a kernel is defined.
 """
@@ -6,6 +6,7 @@ A program of its own, since Triton decides between compiler and interpreter when
 from __future__ import annotations
 
 import sys
+from itertools import product
 from typing import Any
 
 from triton.backends.compiler import GPUTarget
@@ -46,8 +47,7 @@ def cubin(kernel: Any, constants: dict[str, Any], capability: int) -> bytes:
 
 
 if __name__ == "__main__":
-    for kernel in KERNELS:
-        for constants in (CUBIC, DAB):
-            code = cubin(kernel, constants, int(sys.argv[1]))
-            assert code.startswith(b"\x7fELF"), kernel
-            print(f"{kernel.__name__} D={constants['D']}: {len(code)} bytes")
+    for capability, kernel, constants in product(sys.argv[1:], KERNELS, (CUBIC, DAB)):
+        code = cubin(kernel, constants, int(capability))
+        assert code.startswith(b"\x7fELF"), kernel
+        print(f"sm_{capability} {kernel.__name__} D={constants['D']}: {len(code)} bytes")

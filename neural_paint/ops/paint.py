@@ -59,7 +59,7 @@ def paint(
     ops = _OPERATORS[backend]
     tensors = _canonical(strokes, background)
     recorded = _differentiable(tensors)
-    segments = _segments(tensors) if recorded else 0
+    segments = _segments(tensors, _STROKES_PER_SEGMENT[backend]) if recorded else 0
     if recorded and not torch.compiler.is_compiling():
         image = _Paint.apply(ops, *tensors, t_min, segments)
     else:
@@ -110,19 +110,20 @@ def _differentiable(tensors: Sequence[Tensor | None]) -> bool:
 
 
 # The forward pass saves the transmittance above every segment of a pixel's strokes but the first, so that the backward
-# pass can start there: a segment for about this many strokes, and never more than so many segments. A stroke is taken
-# to reach so many tiles of 32 x 32 pixels; where more pile up, segments are longer and partly replayed.
-_STROKES_PER_SEGMENT = 64
+# pass can start there: a segment for about as many strokes as the backend keeps evaluated at a time, and never more
+# than so many segments. A stroke is taken to reach so many tiles of 32 x 32 pixels; where more pile up, segments are
+# longer and partly replayed.
+_STROKES_PER_SEGMENT = {"cpp": 64, "triton": 16}
 _MAX_SEGMENTS = 16
 _TILES_PER_STROKE = 16
 
 
-def _segments(tensors: Sequence[Any]) -> int:
+def _segments(tensors: Sequence[Any], length: int) -> int:
     strokes = tensors[0].shape[1]
     _, _, height, width = tensors[-1].shape
     tiles = max(((height + 31) // 32) * ((width + 31) // 32), 1)
     listed = min(strokes, (strokes * _TILES_PER_STROKE + tiles - 1) // tiles)
-    return min(max((listed + _STROKES_PER_SEGMENT - 1) // _STROKES_PER_SEGMENT, 1), _MAX_SEGMENTS)
+    return min(max((listed + length - 1) // length, 1), _MAX_SEGMENTS)
 
 
 # Shapes, gradients and autocast: one of each for all backends.
