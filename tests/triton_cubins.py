@@ -47,7 +47,8 @@ def cubin(kernel: Any, constants: dict[str, Any], capability: int) -> bytes:
 
 
 if __name__ == "__main__":
-    for capability, kernel, constants in product(sys.argv[1:], KERNELS, (CUBIC, DAB)):
+    capabilities = sys.argv[1:]
+    for kernel, (capability, constants) in product(KERNELS, [*product(capabilities, (CUBIC,)), (capabilities[0], DAB)]):
         code = cubin(kernel, constants, int(capability))
         assert code.startswith(b"\x7fELF"), kernel
         print(f"sm_{capability} {kernel.__name__} D={constants['D']}: {len(code)} bytes")
