@@ -155,7 +155,7 @@ def shape_backward(
 
 @triton.jit
 def sweep_down(
-    brush, points, radius, boxes, chords, ring, first, n, above, begin, end, evaluated, closing, x, y, box,
+    brush, points, radius, boxes, chords, ring, first, n, above, begin, end, closing, x, y, box,
     D: tl.constexpr, CHORDS: tl.constexpr, STEPS: tl.constexpr, OPACITY_ENDS: tl.constexpr, TEXTURED: tl.constexpr,
     WINDOW: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
@@ -172,8 +172,6 @@ def sweep_down(
         t, f = nearest(curve, chords, row, x, y, limit, CHORDS, STEPS)
         slot = (k - begin) % CHUNK
         if tl.min(f) < limit:
-            # The forward pass may have been done with a pixel before it came to this stroke.
-            above = tl.where(k < evaluated, above, 0.0)
             alpha = alpha_at(brush, row, curve, x, y, t, f, D, OPACITY_ENDS, TEXTURED)
             at = ring + slot * (3 * PIXELS) + lanes
             tl.store(at, t)
@@ -202,6 +200,7 @@ def stroke_backward(
     at = ring + slot * (3 * PIXELS) + tl.arange(0, PIXELS)
     t, f, above = tl.load(at), tl.load(at + PIXELS), tl.load(at + 2 * PIXELS)
     curve = load_curve(points, radius, row, D)
+    # The forward pass may have been done with a pixel before it came to this stroke.
     live = (f < 0.5 * tl.load(feather + row)) & (k < evaluated)
     # F is infinite where the stroke does not reach.
     f = tl.where(live, f, 0.0)
@@ -257,7 +256,7 @@ def paint_backward_kernel(
             above = tl.where(resumed, tl.load(saved, inside & resumed, 0.0), tl.where(inside, 1.0, 0.0))
             n = stroke_at(boxes, first, strokes, begin, box, WINDOW)
             kept = sweep_down(
-                brush, points, radius, boxes, chords, ring, first, n, above, begin, end, count, closing, x, y, box,
+                brush, points, radius, boxes, chords, ring, first, n, above, begin, end, closing, x, y, box,
                 D, CHORDS, STEPS, OPACITY_ENDS, TEXTURED, WINDOW, CHUNK,
             )  # fmt: skip
             # What one thread put into the ring another one may take out.

@@ -17,7 +17,7 @@ from test_paint import F32, F64, KINDS, assert_matches_reference, expanded, with
 from test_paint_contract import BAD_VALUES
 from torch import Tensor
 
-from neural_paint import Strokes, backends, paint
+from neural_paint import Strokes, backends, paint, reference
 from neural_paint.testing import brush_strokes
 
 pytest.importorskip("triton")
@@ -50,6 +50,16 @@ def test_matches_reference(kind: str) -> None:
     strokes = small(batch=2 if kind in ("dab", "line") else 1, **KINDS[kind])
     background = torch.rand(strokes.batch_size, 3, HEIGHT, WIDTH)
     assert_matches_reference(strokes, background, "hairline" if kind == "hairline" else "brush", paint=paint_triton)
+
+
+@pytest.mark.parametrize("seed", [7, 9])
+def test_both_of_two_near_branches_are_looked_at(seed: int) -> None:
+    """Colours along cubics that cross themselves: the nearest chord alone is on the wrong branch at some pixels."""
+    strokes = small(6, control_points=4, radius=1.5, color_ends=2, seed=seed)
+    points = torch.rand(strokes.points.shape, generator=torch.Generator().manual_seed(seed)) * 24
+    strokes, background = strokes.replace(points=points), torch.zeros(1, 3, HEIGHT, WIDTH)
+    expected = reference.paint(strokes.double(), background.double())
+    assert (paint_triton(strokes, background) - expected).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize(
