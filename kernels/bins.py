@@ -22,9 +22,8 @@ def paint_bounds_kernel(
     """Boxes (B N, 4) outside which a stroke leaves no paint, empty for one with a bad value; its chords (B N, CHORDS,
     CHORD_VALUES). One lane a stroke."""
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    last = row < strokes
     # Lanes beyond the last stroke repeat it: a second store of the same values does no harm.
-    row = tl.where(last, row, strokes - 1)
+    row = tl.where(row < strokes, row, strokes - 1)
     low_x, low_y = tl.load(points + row * (2 * D)), tl.load(points + row * (2 * D) + 1)
     high_x, high_y = low_x, low_y
     for i in tl.static_range(1, D):

@@ -15,7 +15,8 @@ is replayed once for each of them: where more than `segments` x 16 strokes pile 
 bounded memory. As many programs run as there are rings, each with one tile after the other.
 
 A stroke's gradient is a sum over tiles by atomic additions, in whatever order they come: on a GPU its last bits differ
-from run to run, and `torch.use_deterministic_algorithms(True)` refuses it. The image has the same bits every time.
+from run to run, and under `torch.use_deterministic_algorithms(True)` the backward pass raises RuntimeError. The image
+has the same bits every time.
 
 Fused multiply-add is switched off: both passes must find the very same alpha, or they would not agree on which stroke
 closed a pixel.
@@ -176,7 +177,7 @@ def alert_not_deterministic(tensor: Tensor) -> None:
         return
     message = (
         "paint_triton_backward does not have a deterministic implementation, but you set "
-        "'torch.use_deterministic_algorithms(True)'; backend='reference' has one"
+        "'torch.use_deterministic_algorithms(True)'"
     )
     if not torch.is_deterministic_algorithms_warn_only_enabled():
         raise RuntimeError(message)
