@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import platform
 from typing import Any
 
@@ -30,26 +32,46 @@ def _has_kernel(device: torch.device | str, op: str) -> bool:
     return torch.device(device).type in _KERNELS.get(op, ())
 
 
-def available(device: torch.device | str, op: str = "paint") -> list[str]:
-    """Backends that can run `op` on `device` here, the preferred one first.
+# Operators with a Triton kernel, which computes in float32.
+_TRITON_OPS = frozenset({"paint"})
+_HAS_TRITON = importlib.util.find_spec("triton") is not None
+# Triton reads this when a kernel is defined: run it in Python, on any device, for tests.
+_INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
-    "cpp" is the compiled library: on the CPU, and on CUDA where it was built with the kernel. "reference" is plain
-    PyTorch, anywhere.
+
+def _has_triton(device: torch.device | str, op: str, dtype: torch.dtype) -> bool:
+    there = torch.device(device).type in (("cuda", "cpu") if _INTERPRETED else ("cuda",))
+    return _HAS_TRITON and there and op in _TRITON_OPS and dtype == torch.float32
+
+
+def available(device: torch.device | str, op: str = "paint", dtype: torch.dtype = torch.float32) -> list[str]:
+    """Backends that can run `op` on `device` here for strokes of `dtype`, the preferred one first.
+
+    "cpp" is the compiled library: on the CPU, and on CUDA where it was built with the kernel. "triton" is there on CUDA
+    where Triton is installed, in float32; for tensors of the CPU, last, only under TRITON_INTERPRET=1. "reference" is
+    plain PyTorch, anywhere.
     """
-    return ["cpp", "reference"] if _has_kernel(device, op) else ["reference"]
+    found = ["cpp"] if _has_kernel(device, op) else []
+    if _has_triton(device, op, dtype):
+        slow = torch.device(device).type == "cpu"
+        return [*found, "reference", "triton"] if slow else [*found, "triton", "reference"]
+    return [*found, "reference"]
 
 
-def pick(backend: str | None, device: torch.device | str, op: str = "paint") -> str:
-    """The backend that runs `op` on `device`: the one asked for, else the first of `available`.
+def pick(backend: str | None, device: torch.device | str, op: str = "paint", dtype: torch.dtype = torch.float32) -> str:
+    """The backend that runs `op` on `device` for strokes of `dtype`: the one asked for, else the first of `available`.
 
     Raises:
         ValueError: if `backend` cannot run here.
     """
+    if backend is None and _has_kernel(device, op):
+        return "cpp"
+    choices = available(device, op, dtype)
     if backend is None:
-        return "cpp" if _has_kernel(device, op) else "reference"
-    choices = available(device, op)
+        return choices[0]
     if backend not in choices:
-        raise ValueError(f"backend must be one of {choices} for {op} on {torch.device(device)}, got {backend!r}")
+        what = op if dtype == torch.float32 else f"{op} in {str(dtype).removeprefix('torch.')}"
+        raise ValueError(f"backend must be one of {choices} for {what} on {torch.device(device)}, got {backend!r}")
     return backend
 
 

@@ -22,9 +22,10 @@ def test_package_is_typed() -> None:
 def test_every_operator_has_a_cpu_kernel_and_a_fake() -> None:
     schemas = [schema for schema in torch._C._jit_get_all_schemas() if schema.name.startswith("neural_paint::")]
     operators = [schema.name for schema in schemas if any("Tensor" in str(x.type) for x in schema.arguments)]
-    assert set(operators) == {"neural_paint::paint", "neural_paint::paint_backward", "neural_paint::stroke_bounds"}
+    paint = ("paint", "paint_backward", "paint_triton", "paint_triton_backward")
+    assert set(operators) == {f"neural_paint::{name}" for name in (*paint, "stroke_bounds")}
     for name in operators:
-        assert torch._C._dispatch_has_kernel_for_dispatch_key(name, "CPU"), name
+        assert torch._C._dispatch_has_computed_kernel_for_dispatch_key(name, "CPU"), name
         assert torch._library.simple_registry.singleton.find(name).fake_impl.kernel is not None, name
 
 
@@ -32,7 +33,7 @@ def test_info_names_what_runs_here() -> None:
     info = backends.info()
     assert info["neural_paint"] == neural_paint.__version__
     assert info["torch"] == torch.__version__
-    assert info["backends"]["cpu"] == ["cpp", "reference"]
+    assert info["backends"]["cpu"][:2] == ["cpp", "reference"]
     assert bool(info["cuda_kernels"]) == bool(info["cuda_architectures"])
     lowest = "neon" if platform.machine() in ("aarch64", "arm64") else "baseline"
     assert _C.instruction_sets.split(",")[0] == lowest

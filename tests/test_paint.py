@@ -15,7 +15,8 @@ from neural_paint.ops.paint import _canonical
 from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, brush_strokes
 
 F32, F64 = torch.float32, torch.float64
-FUSED = [name for name in backends.available("cpu") if name != "reference"]
+# Those that compute in float64, too; Triton's is tested in test_paint_triton.py.
+FUSED = [name for name in backends.available("cpu", dtype=F64) if name != "reference"]
 
 KINDS: dict[str, dict[str, Any]] = {
     "dab": {"control_points": 1, "textures": 2},
@@ -45,7 +46,7 @@ def assert_matches_reference(strokes: Strokes, background: Tensor, kind: str, **
     tolerance = TOLERANCES[strokes.dtype, kind]
     actual = with_gradients(strokes, background, **options)
     options.pop("backend", None)
-    expected = with_gradients(strokes.double(), background.double(), paint=reference.paint, **options)
+    expected = with_gradients(strokes.double(), background.double(), **{**options, "paint": reference.paint})
     assert_image_close(actual.pop("image"), expected.pop("image"), tolerance)
     for name, gradient in actual.items():
         assert gradient.dtype == strokes.dtype

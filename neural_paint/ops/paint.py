@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from neural_paint import backends, reference
+from neural_paint.ops import operators
+from neural_paint.ops.operators import Operators
 
 if TYPE_CHECKING:
     from neural_paint.strokes import Strokes
 
-_paint = torch.ops.neural_paint.paint.default
-_paint_backward = torch.ops.neural_paint.paint_backward.default
+_OPERATORS = {"cpp": operators.compiled("paint"), "triton": operators.triton("paint")}
 
 
 def paint(
@@ -38,7 +39,8 @@ def paint(
             approximation, off by at most `t_min` times the range of the colours. 0 is exact.
         check: check the values of `strokes` (one synchronisation) instead of leaving out strokes that have a non-finite
             field, feather <= 0 or a texture that does not exist.
-        backend: "cpp", or "reference" for plain PyTorch; the fastest that can run by default.
+        backend: "cpp", "triton" (float32 strokes on CUDA), or "reference" for plain PyTorch; the fastest that can run
+            by default.
 
     Returns:
         (B, C, H, W) image in the dtype of `background`.
@@ -51,15 +53,17 @@ def paint(
     _check(strokes, background, t_min)
     if check:
         strokes.validate()
-    if backends.pick(backend, background.device) == "reference":
+    backend = backends.pick(backend, background.device, dtype=strokes.dtype)
+    if backend == "reference":
         return reference.paint(strokes, background, t_min=t_min)
+    ops = _OPERATORS[backend]
     tensors = _canonical(strokes, background)
     recorded = _differentiable(tensors)
-    segments = _segments(tensors) if recorded else 0
+    segments = _segments(tensors, _STROKES_PER_SEGMENT[backend]) if recorded else 0
     if recorded and not torch.compiler.is_compiling():
-        image = _Paint.apply(*tensors, t_min, segments)
+        image = _Paint.apply(ops, *tensors, t_min, segments)
     else:
-        image = _call(_paint, *tensors, t_min, segments, recorded=recorded)[0]
+        image = operators.call(ops.forward, *tensors, t_min, segments, recorded=recorded)[0]
     return _as(image, background.dtype)
 
 
@@ -106,23 +110,26 @@ def _differentiable(tensors: Sequence[Tensor | None]) -> bool:
 
 
 # The forward pass saves the transmittance above every segment of a pixel's strokes but the first, so that the backward
-# pass can start there: a segment for about this many strokes, and never more than so many segments. A stroke is taken
-# to reach so many tiles of 32 x 32 pixels; where more pile up, segments are longer and partly replayed.
-_STROKES_PER_SEGMENT = 64
+# pass can start there: a segment for about as many strokes as the backend keeps evaluated at a time, and never more
+# than so many segments. A stroke is taken to reach so many tiles of 32 x 32 pixels; where more pile up, segments are
+# longer and partly replayed.
+_STROKES_PER_SEGMENT = {"cpp": 64, "triton": 16}
 _MAX_SEGMENTS = 16
 _TILES_PER_STROKE = 16
 
 
-def _segments(tensors: Sequence[Any]) -> int:
+def _segments(tensors: Sequence[Any], length: int) -> int:
     strokes = tensors[0].shape[1]
     _, _, height, width = tensors[-1].shape
     tiles = max(((height + 31) // 32) * ((width + 31) // 32), 1)
     listed = min(strokes, (strokes * _TILES_PER_STROKE + tiles - 1) // tiles)
-    return min(max((listed + _STROKES_PER_SEGMENT - 1) // _STROKES_PER_SEGMENT, 1), _MAX_SEGMENTS)
+    return min(max((listed + length - 1) // length, 1), _MAX_SEGMENTS)
 
 
-@torch.library.register_fake("neural_paint::paint")
-def _(
+# Shapes, gradients and autocast: one of each for all backends.
+
+
+def _fake(
     points: Tensor,
     radius: Tensor,
     color: Tensor,
@@ -144,8 +151,7 @@ def _(
     )
 
 
-@torch.library.register_fake("neural_paint::paint_backward")
-def _(
+def _fake_backward(
     grad: Tensor,
     points: Tensor,
     radius: Tensor,
@@ -168,20 +174,13 @@ def _(
     return (*(x.new_empty(x.shape) for x in fields), d_texture, d_background)
 
 
-def _call(op: Callable[..., Any], *arguments: Any, recorded: bool) -> Any:
-    """Call an operator; where nothing of it is recorded, without entering its autograd."""
-    if recorded or torch.compiler.is_compiling():
-        return op(*arguments)
-    with torch._C._AutoDispatchBelowAutograd():
-        return op(*arguments)
-
-
 # Gradients: one pair of formulas, `_save` and `_backward`, entered in two ways. `_Paint` is for plain calls;
 # `register_autograd` for those that reach the operator itself, as compiled code does. There the dispatcher enters
 # Python once more each way, which on small canvases takes longer than painting.
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], saved: Sequence[Tensor]) -> None:
+def _save(ctx: Any, ops: Operators, inputs: tuple[Any, ...], saved: Sequence[Tensor]) -> None:
+    ctx.ops = ops
     *tensors, ctx.t_min, _segments = inputs
     ctx.save_for_backward(*tensors, *saved)
 
@@ -192,7 +191,7 @@ def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None,
     # Gradients that are to be differentiated again need the operator's own autograd, which refuses.
     recorded = torch.is_grad_enabled()
     wanted = (texture_gradient, background_gradient)
-    gradients = _call(_paint_backward, grad, *saved, ctx.t_min, *wanted, recorded=recorded)
+    gradients = operators.call(ctx.ops.backward, grad, *saved, ctx.t_min, *wanted, recorded=recorded)
     *fields, d_texture, d_background = gradients
     return (
         *fields,
@@ -206,27 +205,29 @@ def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None,
 
 class _Paint(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
-        image, *saved = _call(_paint, *inputs, recorded=False)
-        _save(ctx, inputs, saved)
+    def forward(ctx: Any, ops: Operators, *inputs: Any) -> Tensor:
+        image, *saved = operators.call(ops.forward, *inputs, recorded=False)
+        _save(ctx, ops, inputs, saved)
         return image
 
-    backward = staticmethod(_backward)
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return (None, *_backward(ctx, grad))
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _image, *saved = output
-    _save(ctx, inputs, saved)
-    ctx.mark_non_differentiable(*saved)
+def _register(ops: Operators) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _image, *saved = output
+        _save(ctx, ops, inputs, saved)
+        ctx.mark_non_differentiable(*saved)
+
+    torch.library.register_fake(ops.forward.name(), _fake)
+    torch.library.register_fake(ops.backward.name(), _fake_backward)
+    torch.library.register_autograd(ops.forward.name(), _backward, setup_context=setup_context)
+    operators.register_once_differentiable(ops.backward, "paint")
+    for device in ("cpu", "cuda"):
+        torch.library.register_autocast(ops.forward.name(), device, torch.float32)
 
 
-def _double_backward(ctx: Any, *grads: Tensor) -> None:
-    raise NotImplementedError(
-        "paint has no second derivative in its fused backends; use backend='reference' (neural_paint.reference.paint)"
-    )
-
-
-torch.library.register_autograd("neural_paint::paint", _backward, setup_context=_setup_context)
-torch.library.register_autograd("neural_paint::paint_backward", _double_backward)
-for _device in ("cpu", "cuda"):
-    torch.library.register_autocast("neural_paint::paint", _device, torch.float32)
+for _ops in _OPERATORS.values():
+    _register(_ops)

@@ -1,0 +1,54 @@
+"""Compiles every Triton kernel to machine code, which needs no GPU: python triton_cubins.py CAPABILITY..., such as 90.
+
+A program of its own, since Triton decides between compiler and interpreter when a kernel is defined.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import product
+from typing import Any
+
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+
+from neural_paint.kernels.bins import paint_bounds_kernel
+from neural_paint.kernels.paint import CHUNK, TILE, WINDOW, paint_kernel
+from neural_paint.kernels.paint_backward import paint_backward_kernel
+from neural_paint.kernels.scene import LAUNCH
+
+KERNELS = (paint_bounds_kernel, paint_kernel, paint_backward_kernel)
+
+POINTERS = {"texture_id": "*i64", "evaluated": "*i32"}
+NUMBERS = ("strokes", "channels", "height", "width", "background_step", "texture_height", "texture_width", "segments",
+           "tiles", "color_values", "textures")  # fmt: skip
+
+BLOCKS = {"TILE": TILE, "WINDOW": WINDOW, "CHUNK": CHUNK, "BLOCK": 64}
+# Everything that a stroke can have.
+CUBIC = dict(BLOCKS, D=4, CHORDS=8, STEPS=3, COLOR_ENDS=2, OPACITY_ENDS=2, TEXTURED=True, TEXTURE_GRADIENT=True,
+             SAVE=True, CHANNELS=4)  # fmt: skip
+# As little as it can have, on one pixel: Triton makes an argument of 1 a compile-time constant.
+DAB = dict(BLOCKS, D=1, CHORDS=1, STEPS=0, COLOR_ENDS=1, OPACITY_ENDS=1, TEXTURED=False, TEXTURE_GRADIENT=False,
+           SAVE=False, CHANNELS=1, **dict.fromkeys(NUMBERS, 1))  # fmt: skip
+
+
+def cubin(kernel: Any, constants: dict[str, Any], capability: int) -> bytes:
+    def kind(name: str) -> str:
+        if name in constants:
+            return "constexpr"
+        return "i32" if name in NUMBERS else "fp32" if name == "closing" else POINTERS.get(name, "*fp32")
+
+    source = ASTSource(
+        fn=kernel,
+        signature={name: kind(name) for name in kernel.arg_names},
+        constexprs={name: value for name, value in constants.items() if name in kernel.arg_names},
+    )
+    return compile(source, target=GPUTarget("cuda", capability, 32), options=LAUNCH).asm["cubin"]
+
+
+if __name__ == "__main__":
+    capabilities = sys.argv[1:]
+    for kernel, (capability, constants) in product(KERNELS, [*product(capabilities, (CUBIC,)), (capabilities[0], DAB)]):
+        code = cubin(kernel, constants, int(capability))
+        assert code.startswith(b"\x7fELF"), kernel
+        print(f"sm_{capability} {kernel.__name__} D={constants['D']}: {len(code)} bytes")
