@@ -15,8 +15,14 @@ from pathlib import Path
 # Two blocks of 256 threads fill the register file of a multiprocessor.
 MAX_REGISTERS = 128
 
+# Double precision, which is there to check gradients, may have what an instruction can name.
+DOUBLE = re.compile(r"_kernelId")
+MAX_REGISTERS_DOUBLE = 255
+
 # Shuffle instructions that a kernel may hold, on any architecture, by a part of its name.
-MAX_SHUFFLES: dict[str, int] = {}
+# The backward pass of `paint` sums 16 numbers of a stroke's gradient in 16 of them; the others are those of the list of
+# strokes, which is inlined three times, and of the deepest stroke.
+MAX_SHUFFLES: dict[str, int] = {"paint_backward_kernelIf": 45, "paint_kernelIf": 6}
 
 # What a build must hold, the last one as PTX too, for GPUs to come. Newer versions of nvcc may add others.
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
@@ -80,6 +86,10 @@ def missing(library: str, kernels: set[str], found: dict[Kernel, tuple[int, int]
     return faults
 
 
+def limit_of(kernel: str) -> int:
+    return MAX_REGISTERS_DOUBLE if DOUBLE.search(kernel) else MAX_REGISTERS
+
+
 def main(library: str) -> None:
     found = resources(library)
     if not found:
@@ -90,7 +100,7 @@ def main(library: str) -> None:
     for (arch, name), (registers, spilled) in found.items():
         if (arch, name) not in counted:
             faults.append(f"{arch} {name}: no machine code")
-        if registers > MAX_REGISTERS or spilled:
+        if registers > limit_of(name) or spilled:
             faults.append(f"{arch} {name}: {registers} registers, {spilled} bytes of local memory")
         for part, limit in MAX_SHUFFLES.items():
             if part in name and counted[arch, name] > limit:
@@ -101,7 +111,7 @@ def main(library: str) -> None:
     if faults:
         raise SystemExit("\n".join(sorted(faults)))
     count = f"{len(found)} kernels (functions times architectures)"
-    print(f"{count}: none is missing, none spills, none takes over {MAX_REGISTERS} registers")
+    print(f"{count}: none is missing, none spills, none takes too many registers")
 
 
 main(*sys.argv[1:])

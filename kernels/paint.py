@@ -24,7 +24,6 @@ closed a pixel.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
@@ -152,7 +151,6 @@ def paint_backward(*inputs: Any) -> tuple[Tensor, ...]:
     check_like(scene.background, "transmittance", transmittance, (b, h, w))
     check_like(scene.background, "checkpoints", checkpoints, (b, checkpoints.shape[1], h, w))
     check_like(scene.background, "evaluated", evaluated, (b, h, w), dtype=torch.int32)
-    alert_not_deterministic(scene.background)
     *fields, _texture_id, _background = tensors
     points, texture = fields[0], fields[5]
     d_fields = [points.new_zeros(x.shape) for x in fields[:5]]
@@ -169,16 +167,3 @@ def paint_backward(*inputs: Any) -> tuple[Tensor, ...]:
                 checkpoints.shape[1] + 1, **scene.options, TEXTURE_GRADIENT=textured, **_blocks(scene), **LAUNCH,
             )  # fmt: skip
     return (*d_fields, d_texture, d_background)
-
-
-def alert_not_deterministic(tensor: Tensor) -> None:
-    """As torch's own operators do. On the CPU the interpreter runs one program after the other."""
-    if not torch.are_deterministic_algorithms_enabled() or not tensor.is_cuda:
-        return
-    message = (
-        "paint_triton_backward does not have a deterministic implementation, but you set "
-        "'torch.use_deterministic_algorithms(True)'"
-    )
-    if not torch.is_deterministic_algorithms_warn_only_enabled():
-        raise RuntimeError(message)
-    warnings.warn(message, stacklevel=2)

@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
 from neural_paint import Strokes, paint, reference
+from neural_paint.ops import operators
 from neural_paint.testing import brush_strokes, scene_of_record
 
 F64 = torch.float64
@@ -141,3 +142,14 @@ def test_gradcheck_of_the_image_alone_needs_no_background_gradient() -> None:
     paint(strokes, torch.rand(1, 3, 8, 8)).sum().backward()
     assert strokes.color.grad is not None
     assert strokes.points.grad is None
+
+
+def test_deterministic_mode_is_refused_on_a_gpu() -> None:
+    backward, gpu = torch.ops.neural_paint.paint_backward.default, torch.device("cuda")
+    operators.alert_not_deterministic(backward, torch.device("cpu"))
+    torch.use_deterministic_algorithms(True)
+    with pytest.raises(RuntimeError, match="paint_backward does not have a deterministic implementation on cuda"):
+        operators.alert_not_deterministic(backward, gpu)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    with pytest.warns(UserWarning, match="paint_backward does not have a deterministic implementation on cuda"):
+        operators.alert_not_deterministic(backward, gpu)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -218,18 +217,6 @@ def test_second_derivative_names_the_reference() -> None:
     (gradient,) = torch.autograd.grad(total, strokes.points, create_graph=True)
     with pytest.raises(NotImplementedError, match="reference"):
         gradient.sum().backward()
-
-
-def test_deterministic_mode_is_refused_on_a_gpu() -> None:
-    from neural_paint.kernels import paint as kernels
-
-    tensor = SimpleNamespace(is_cuda=True)
-    torch.use_deterministic_algorithms(True)
-    with pytest.raises(RuntimeError, match="paint_triton_backward does not have a deterministic implementation"):
-        kernels.alert_not_deterministic(tensor)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    with pytest.warns(UserWarning, match="paint_triton_backward does not have a deterministic implementation"):
-        kernels.alert_not_deterministic(tensor)
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,7 @@ def _save(ctx: Any, ops: Operators, inputs: tuple[Any, ...], saved: Sequence[Ten
 def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     *_, texture_gradient, _id, background_gradient, _t_min, _segments = ctx.needs_input_grad
     saved = ctx.saved_tensors
+    operators.alert_not_deterministic(ctx.ops.backward, grad.device)
     # Gradients that are to be differentiated again need the operator's own autograd, which refuses.
     recorded = torch.is_grad_enabled()
     wanted = (texture_gradient, background_gradient)
