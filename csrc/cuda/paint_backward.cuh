@@ -167,11 +167,11 @@ class SquareBackward {
         hits_(hits),
         shared_(shared),
         grad_(colors + block.warp() * kSquarePixels + block.lane()) {
-    NP_UNROLL
+    NP_ROLL
     for (int i = 0; i < 2; ++i) {
       const bool holds = square_.holds(in_, i);
       const int64_t b = square_.batch, y = square_.row(i), x = square_.column();
-      evaluated_[i] = holds ? incoming.evaluated(b, y, x) : 0;
+      put(evaluated_, i, holds ? incoming.evaluated(b, y, x) : 0);
       const T shown = holds && out.background != nullptr ? incoming.transmittance(b, y, x) : T(0);
       NP_ROLL
       for (int64_t c = 0; c < in.scene.channels; ++c) {
@@ -195,12 +195,13 @@ class SquareBackward {
   }
 
   NP_HOST_DEVICE void load_checkpoint(int segment) {
-    NP_UNROLL
+    NP_ROLL
     for (int i = 0; i < 2; ++i) {
-      const bool holds = square_.holds(in_, i);
-      above_[i] = segment == 0 ? T(holds)
-                  : holds      ? incoming_.checkpoints(square_.batch, segment - 1, square_.row(i), square_.column())
-                               : T(0);
+      T above(0);
+      if (square_.holds(in_, i))
+        above =
+            segment == 0 ? T(1) : incoming_.checkpoints(square_.batch, segment - 1, square_.row(i), square_.column());
+      put(above_, i, above);
     }
   }
 
@@ -340,8 +341,8 @@ class SquareBackward {
   const int32_t* const hits_;
   SquareShared<T>& shared_;
   T* const grad_;  // of the lane's first pixel; of the other, 32 on
-  int32_t evaluated_[2];
-  T above_[2];  // transmittance above the stroke at hand, 0 once the pixel is closed
+  int32_t evaluated_[2] = {};
+  T above_[2] = {};  // transmittance above the stroke at hand, 0 once the pixel is closed
   int mine_ = 0;
 };
 
@@ -365,24 +366,24 @@ NP_KERNEL_BODY void backward_body(Block& block, const Binned<T, D>& in, const In
   List list(in, tile, shared.list);
   for (int segment = int(ceil_div(deepest, length)) - 1; segment >= 0; --segment) {
     const int32_t begin = int32_t(segment * length), end = int32_t(minimum(begin + length, int64_t(deepest)));
-    const auto restart = [&] {
+    // The segment's strokes may take several parts: the lowest comes first, after a way down through those above it.
+    // How many there are is known when the first one is the only one, or after they have been counted.
+    int part = 0;
+    bool counted = false;
+    do {
       list.restart(strokes - end, strokes - begin);
       square.load_checkpoint(segment);
-    };
-    // The segment's strokes may take several parts; the last comes first, after another way down through the others.
-    restart();
-    int hits = list.next(block), parts = 1;
-    while (!list.is_done()) parts += list.next(block) > 0;
-    for (int part = parts - 1; part >= 0; --part) {
-      if (parts > 1) {
-        restart();
-        hits = list.next(block);
+      int i = 0;
+      for (;; ++i) {
+        const int hits = list.next(block);
+        const bool done = list.is_done();
+        counted |= i == 0 && done;
+        if (counted) square.pass(hits, i == part);
+        if (counted ? i == part : done) break;
       }
-      for (int passed = 0; passed <= part; ++passed) {
-        square.pass(hits, passed == part);
-        if (passed < part) hits = list.next(block);
-      }
-    }
+      part = counted ? part - 1 : i;
+      counted = true;
+    } while (part >= 0);
   }
 }
 
