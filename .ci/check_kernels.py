@@ -22,7 +22,7 @@ MAX_REGISTERS_DOUBLE = 255
 # Shuffle instructions that a kernel may hold, on any architecture, by a part of its name.
 # The backward pass of `paint` sums 16 numbers of a stroke's gradient in 16 of them; the others are those of the list of
 # strokes and of the deepest stroke.
-MAX_SHUFFLES: dict[str, int] = {"paint_backward_kernelIf": 33, "paint_kernelIf": 6}
+MAX_SHUFFLES: dict[str, int] = {"paint_backward_kernelIf": 27, "paint_kernelIf": 6}
 
 # What a build must hold, the last one as PTX too, for GPUs to come. Newer versions of nvcc may add others.
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
