@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from neural_paint import Strokes, paint, reference
 from neural_paint.ops import operators
+from neural_paint.ops.paint import _canonical
 from neural_paint.testing import brush_strokes, scene_of_record
 
 F64 = torch.float64
@@ -70,6 +71,19 @@ def test_fake_tensors_give_shapes_and_gradients() -> None:
         image.sum().backward()
     for name, tensor in [*fake.fields().items(), ("background", shared)]:
         assert tensor.grad is not None and tensor.grad.shape == tensor.shape, name
+
+
+def test_fake_tensors_on_a_gpu_give_shapes() -> None:
+    """Of the operators alone: torch's autograd takes no CUDA tensors, not even fake ones, where it has no CUDA."""
+    strokes, background = scene_of_record(5, 40, batch=2)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        tensors = [None if x is None else torch.empty_like(x, device="cuda") for x in _canonical(strokes, background)]
+        image, *saved = torch.ops.neural_paint.paint(*tensors, 0.0, 3)
+        assert [tuple(x.shape) for x in saved] == [(2, 40, 40), (2, 2, 40, 40), (2, 40, 40)]
+        gradients = torch.ops.neural_paint.paint_backward(image, *tensors, *saved, 0.0, True, False)
+    assert image.shape == background.shape
+    assert [x.shape for x in gradients[:5]] == [x.shape for x in tensors[:5]]
+    assert {x.device.type for x in (image, *saved, *gradients)} == {"cuda"}
 
 
 def test_nothing_but_the_operator_is_recorded() -> None:
