@@ -89,7 +89,7 @@ class BuildLibrary(build_ext):
             sources += relative_paths("csrc/cuda/*.cu")
             ext.library_dirs.append(cuda.libraries)
             ext.libraries += ["cudart_static", "rt", "dl", "pthread"]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             ext.extra_objects = list(pool.map(lambda source: self.compile_source(source, ext, cuda), sources))
         # What is left to setuptools is the link, always: which objects there are may have changed.
         ext.sources, self.force = [], True
@@ -108,6 +108,10 @@ class BuildLibrary(build_ext):
             define = f'-DNEURAL_PAINT_CUDA_ARCHITECTURES="{architectures}"'
             self.compiler.compile([source], folder, extra_postargs=[*FLAGS, *HOST_FLAGS, define, "-g0"])
         return target
+
+
+def usable_cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def relative_paths(pattern: str) -> list[str]:
