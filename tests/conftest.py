@@ -64,3 +64,12 @@ def compile_emulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
         return compile_once(source, finds)
 
     return compile_emulated
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    from neural_paint.io import save_image  # not before the above
+
+    path = tmp_path / "photo.png"
+    save_image(path, torch.rand(1, 3, 30, 45))
+    return path

@@ -6,47 +6,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import QUICK, fails, run
 from PIL import Image
 
 from neural_paint import __version__
-from neural_paint.cli import main
 from neural_paint.io import load_image, load_strokes, save_image
 from neural_paint.tasks import render
 
-_QUICK = ("--strokes", "12", "--steps", "6", "--fit", "32")
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    save_image(path, torch.rand(1, 3, 30, 45))
-    return path
-
-
-def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = main([str(argument) for argument in arguments])
-    return status, *capsys.readouterr()
-
-
-def _fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line that a failing command says."""
-    status, out, err = _run(capsys, *arguments)
-    assert status in (1, 2)
-    assert out == ""
-    assert err.startswith("neural-paint: ") and err.endswith("\n") and err.count("\n") == 1
-    return err
-
 
 def test_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = _run(capsys)
+    status, out, err = run(capsys)
     assert (status, err) == (0, "")
     assert "neural-paint paint cat.jpg -o painting.png" in out
-    assert _run(capsys, "--version")[:2] == (0, f"neural-paint {__version__}\n")
-    assert "--strokes" in _run(capsys, "paint", "--help")[1]
+    assert run(capsys, "--version")[:2] == (0, f"neural-paint {__version__}\n")
+    assert "--strokes" in run(capsys, "paint", "--help")[1]
 
 
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = _run(capsys, "info")
+    status, out, _ = run(capsys, "info")
     assert status == 0
     assert torch.__version__ in out and "cpp, reference" in out
 
@@ -56,7 +33,7 @@ def test_writes_painting_and_strokes(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
 ) -> None:
     output, save = tmp_path / "painting.png", tmp_path / f"painting{suffix}"
-    status, out, err = _run(capsys, "paint", photo, "-o", output, "--save", save, *_QUICK)
+    status, out, err = run(capsys, "paint", photo, "-o", output, "--save", save, *QUICK)
     assert (status, err) == (0, "")
     assert f"{output} and {save}: 45 x 30 pixels, 12 strokes, 6 steps" in out and " dB at 32 x 21" in out
     painting, file = load_image(output), load_strokes(save)
@@ -72,28 +49,28 @@ def test_size_is_the_longest_side(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, shape: tuple[int, int]
 ) -> None:
     output = tmp_path / "painting.webp"
-    assert _run(capsys, "paint", photo, "-o", output, "--size", size, *_QUICK)[0] == 0
+    assert run(capsys, "paint", photo, "-o", output, "--size", size, *QUICK)[0] == 0
     assert load_image(output).shape[2:] == shape
 
 
 def test_demo_and_the_same_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
     for output, seed in zip(outputs, (5, 5, 6), strict=True):
-        assert _run(capsys, "paint", "--demo", "-o", output, "--seed", seed, *_QUICK)[0] == 0
+        assert run(capsys, "paint", "--demo", "-o", output, "--seed", seed, *QUICK)[0] == 0
     first, again, other = (output.read_bytes() for output in outputs)
     assert first == again != other
 
 
 def test_seconds(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "painting.png"
-    assert _run(capsys, "paint", photo, "-o", output, "--strokes", 9, "--seconds", 0.2)[0] == 0
+    assert run(capsys, "paint", photo, "-o", output, "--strokes", 9, "--seconds", 0.2)[0] == 0
     assert output.exists()
 
 
 def test_one_pixel_wide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo, output = tmp_path / "photo.png", tmp_path / "painting.png"
     save_image(photo, torch.rand(1, 3, 70, 1))
-    assert _run(capsys, "paint", photo, "-o", output, *_QUICK)[0] == 0
+    assert run(capsys, "paint", photo, "-o", output, *QUICK)[0] == 0
     assert load_image(output).shape[2:] == (70, 1)
 
 
@@ -102,7 +79,7 @@ def test_turned_by_exif(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 20), "teal").save(photo, exif=exif)
-    assert _run(capsys, "paint", photo, "-o", output, *_QUICK)[0] == 0
+    assert run(capsys, "paint", photo, "-o", output, *QUICK)[0] == 0
     assert load_image(output).shape[2:] == (40, 20)
 
 
@@ -110,7 +87,7 @@ def test_first_frame_of_an_animation(tmp_path: Path, capsys: pytest.CaptureFixtu
     photo, output = tmp_path / "photo.gif", tmp_path / "painting.png"
     frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
     frames[0].save(photo, save_all=True, append_images=frames[1:])
-    status, _, err = _run(capsys, "paint", photo, "-o", output, *_QUICK)
+    status, _, err = run(capsys, "paint", photo, "-o", output, *QUICK)
     assert status == 0
     assert err == f"neural-paint: {photo} has 2 frames, the first is painted\n"
     assert load_image(output)[0, 0].mean() > 0.9
@@ -118,7 +95,7 @@ def test_first_frame_of_an_animation(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_brush(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     saved = tmp_path / "strokes.safetensors"
-    status, _, err = _run(capsys, "paint", photo, "-o", tmp_path / "a.png", "--save", saved, *_QUICK, "--brush", "dry")
+    status, _, err = run(capsys, "paint", photo, "-o", tmp_path / "a.png", "--save", saved, *QUICK, "--brush", "dry")
     assert (status, err) == (0, "")
     strokes = load_strokes(saved).strokes
     assert strokes.texture is not None and strokes.texture_id is not None
@@ -154,7 +131,7 @@ def test_bad_options(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], message: str
 ) -> None:
     output = tmp_path / "painting.png"
-    assert message in _fails(capsys, "paint", photo, "-o", output, *options)
+    assert message in fails(capsys, "paint", photo, "-o", output, *options)
     assert not output.exists()
 
 
@@ -174,19 +151,19 @@ def test_bad_outputs(
 ) -> None:
     (tmp_path / "folder" / "photo.png").mkdir(parents=True)
     before = photo.read_bytes()
-    assert message in _fails(capsys, "paint", photo, "-o", tmp_path / output)
+    assert message in fails(capsys, "paint", photo, "-o", tmp_path / output)
     assert photo.read_bytes() == before
 
 
 def test_output_beyond_the_format(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    message = _fails(capsys, "paint", photo, "-o", tmp_path / "painting.webp", "--size", 20_000)
+    message = fails(capsys, "paint", photo, "-o", tmp_path / "painting.webp", "--size", 20_000)
     assert "WEBP holds at most 16383 pixels a side, got 20000" in message
 
 
 def test_wrong_usage(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--output" in _fails(capsys, "paint", photo)
-    assert "give either a photograph or --demo" in _fails(capsys, "paint", "-o", "painting.png")
-    assert "pant" in _fails(capsys, "pant", photo)
+    assert "--output" in fails(capsys, "paint", photo)
+    assert "give either a photograph or --demo" in fails(capsys, "paint", "-o", "painting.png")
+    assert "pant" in fails(capsys, "pant", photo)
 
 
 @pytest.mark.parametrize("kind", ["missing", "truncated", "text", "folder", "empty"])
@@ -196,6 +173,6 @@ def test_bad_photos(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         bad.mkdir()
     elif kind != "missing":
         bad.write_bytes({"truncated": photo.read_bytes()[:900], "text": b"not a picture", "empty": b""}[kind])
-    message = _fails(capsys, "paint", bad, "-o", tmp_path / "painting.png", *_QUICK)
+    message = fails(capsys, "paint", bad, "-o", tmp_path / "painting.png", *QUICK)
     assert f"cannot read {bad}: " in message
     assert not (tmp_path / "painting.png").exists()

@@ -12,32 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import QUICK, fails, run
 
-from neural_paint.cli import main
-from neural_paint.io import load_image, load_strokes, save_image
-
-_QUICK = ("--strokes", "12", "--steps", "6", "--fit", "32")
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    save_image(path, torch.rand(1, 3, 30, 45))
-    return path
-
-
-def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = main([str(argument) for argument in arguments])
-    return status, *capsys.readouterr()
-
-
-def _fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line that a failing command says."""
-    status, out, err = _run(capsys, *arguments)
-    assert status in (1, 2)
-    assert out == ""
-    assert err.startswith("neural-paint: ") and err.endswith("\n") and err.count("\n") == 1
-    return err
+from neural_paint.io import load_image, load_strokes
 
 
 def _full_disk(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -60,7 +37,7 @@ def test_full_disk_keeps_the_work(
     spare.mkdir()
     _full_disk(monkeypatch, full)
     monkeypatch.setattr(tempfile, "tempdir", str(spare))
-    message = _fails(capsys, "paint", photo, "-o", full / "painting.png", *_QUICK)
+    message = fails(capsys, "paint", photo, "-o", full / "painting.png", *QUICK)
     (folder,) = spare.iterdir()
     painting, strokes = folder / "painting.png", folder / "strokes.safetensors"
     assert f"cannot write {full}/painting.png: No space left on device; " in message
@@ -78,7 +55,7 @@ def test_full_disks_everywhere(
 
     _full_disk(monkeypatch, tmp_path)
     monkeypatch.setattr(tempfile, "mkdtemp", no_folder)
-    message = _fails(capsys, "paint", photo, "-o", tmp_path / "painting.png", *_QUICK)
+    message = fails(capsys, "paint", photo, "-o", tmp_path / "painting.png", *QUICK)
     assert "it could not be written elsewhere either" in message
 
 
@@ -90,7 +67,7 @@ def test_no_memory_for_the_painting_keeps_the_strokes(
 
     monkeypatch.setattr("neural_paint.painting_files.render_bands", too_large)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    message = _fails(capsys, "paint", photo, "-o", tmp_path / "painting.png", *_QUICK)
+    message = fails(capsys, "paint", photo, "-o", tmp_path / "painting.png", *QUICK)
     (strokes,) = tmp_path.glob("neural-paint-*/strokes.safetensors")
     assert "not enough memory" in message and f"the work is in {strokes}" in message
 
@@ -106,7 +83,7 @@ def test_no_room_for_the_video_keeps_the_rest(
     monkeypatch.setattr(tempfile, "tempdir", str(spare))
     output, video = tmp_path / "painting.png", full / "painting.gif"
     save = ("--save", ".json") if saved else ()
-    status, out, err = _run(capsys, "paint", photo, "-o", output, "--video", video, *save, *_QUICK)
+    status, out, err = run(capsys, "paint", photo, "-o", output, "--video", video, *save, *QUICK)
     assert status == 1 and load_image(output).shape == (1, 3, 30, 45)
     assert out.startswith(f"{output} and {tmp_path}/painting.json: " if saved else f"{output}: ")
     assert err.startswith(f"neural-paint: cannot write {video}: No space left on device")
@@ -125,7 +102,7 @@ def test_interrupt_while_writing(
     monkeypatch.setattr(f"neural_paint.painting_files.{during}", interrupted)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     output, video = tmp_path / "painting.png", tmp_path / "painting.mp4"
-    status, out, err = _run(capsys, "paint", photo, "-o", output, "--video", video, *_QUICK)
+    status, out, err = run(capsys, "paint", photo, "-o", output, "--video", video, *QUICK)
     rescued = list(tmp_path.glob("*/strokes.safetensors"))
     assert status == 130 and not video.exists()
     if during == "save_video":
@@ -166,5 +143,5 @@ def test_interrupt_before_the_work(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("neural_paint.paint_command.load_image", interrupted)
-    status, _, err = _run(capsys, "paint", photo, "-o", tmp_path / "painting.png")
+    status, _, err = run(capsys, "paint", photo, "-o", tmp_path / "painting.png")
     assert (status, err) == (130, "neural-paint: interrupted before the painting was written\n")
