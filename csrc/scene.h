@@ -42,6 +42,16 @@ struct Scene {
   }
 };
 
+// Beside the scene, what the backward pass starts from: the incoming gradient, and what the forward pass saved.
+template <typename T>
+struct Incoming {
+  View<T, 4> grad;  // (B, C, H, W)
+  View<T, 3> transmittance;
+  View<T, 4> checkpoints;  // (B, segments - 1, H, W)
+  View<int32_t, 3> evaluated;
+  int64_t segments;
+};
+
 template <int D, typename T>
 NP_HOST_DEVICE void load_points(const Scene<T>& scene, int64_t b, int64_t n, T x, T y, Vec2<T> (&points)[D]) {
   const T* row = &scene.points(b, n, 0, 0);

@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import emulated
 import numpy as np
 import pytest
 import torch
-from test_paint import KINDS
+from test_paint import F32, F64, KINDS, assert_matches_reference
 from torch import Tensor
 
-from neural_paint import Strokes, paint, reference
+from neural_paint import Strokes, paint
 from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, brush_strokes
-
-F32, F64 = torch.float32, torch.float64
 
 Emulate = Callable[..., dict[str, Tensor]]
 
@@ -56,24 +55,28 @@ def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
     return emulate
 
 
-def assert_matches_reference(
-    emulate: Emulate, strokes: Strokes, background: Tensor, kind: str = "brush", t_min: float = 0.0, **options: int
+def assert_emulated_matches_reference(
+    emulate: Emulate, strokes: Strokes, background: Tensor, kind: str = "brush", t_min: float = 0.0, segments: int = 3
 ) -> None:
-    leaf, expected_background = strokes.detach().double().requires_grad_(), background.double().requires_grad_()
-    image = reference.paint(leaf, expected_background, t_min=t_min)
-    grad = torch.linspace(-1, 1, image.numel(), dtype=F64).reshape(image.shape)
-    inputs = {name: x for name, x in leaf.fields().items() if x.requires_grad}
-    inputs["background"] = expected_background
-    total = (image * grad).sum()
-    gradients = torch.autograd.grad(total, list(inputs.values()), allow_unused=True, materialize_grads=True)
+    names = [name for name, field in strokes.fields().items() if field.is_floating_point()]
 
-    found = emulate(strokes, background.detach(), grad.to(strokes.dtype), t_min=t_min, **options)
-    tolerance = TOLERANCES[strokes.dtype, kind]
-    assert_image_close(found["image"], image.detach(), tolerance)
-    for name, gradient in zip(inputs, gradients, strict=True):
-        actual = found[f"d_{name}"]
-        actual = actual.sum_to_size(gradient.shape) if name == "background" else actual.reshape(gradient.shape)
-        assert_gradient_close(actual, gradient, tolerance, name)
+    class Emulated(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, background: Tensor, scene: Strokes, *fields: Tensor) -> Tensor:
+            ctx.background, ctx.scene = background, scene.detach()
+            return emulate(ctx.scene, background, t_min=t_min)["image"]
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+            found = emulate(ctx.scene, ctx.background, grad, t_min=t_min, segments=segments)
+            fields = (found[f"d_{name}"].reshape(ctx.scene.fields()[name].shape) for name in names)
+            return found["d_background"].sum_to_size(ctx.background.shape), None, *fields
+
+    def paint_emulated(scene: Strokes, background: Tensor, t_min: float = 0.0) -> Tensor:
+        image: Tensor = Emulated.apply(background, scene, *(scene.fields()[name] for name in names))
+        return image
+
+    assert_matches_reference(strokes, background, kind, paint=paint_emulated, t_min=t_min)
 
 
 @pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"])
@@ -81,7 +84,7 @@ def assert_matches_reference(
 def test_matches_reference(emulate: Emulate, kind: str, dtype: torch.dtype) -> None:
     strokes = brush_strokes(batch=2, height=40, width=50, strokes=12, dtype=dtype, **KINDS[kind])
     background = torch.rand(2, 3, 40, 50, dtype=dtype)
-    assert_matches_reference(emulate, strokes, background, "hairline" if kind == "hairline" else "brush")
+    assert_emulated_matches_reference(emulate, strokes, background, "hairline" if kind == "hairline" else "brush")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_odd_shapes(emulate: Emulate, height: int, width: int, strokes: int, cha
     scene = brush_strokes(
         height=height, width=width, strokes=strokes, channels=channels, opacity_ends=2, color_ends=2, textures=2
     )
-    assert_matches_reference(emulate, scene, torch.rand(1, channels, height, width))
+    assert_emulated_matches_reference(emulate, scene, torch.rand(1, channels, height, width))
 
 
 @pytest.mark.parametrize("segments", [1, 4, 16])
@@ -99,12 +102,12 @@ def test_odd_shapes(emulate: Emulate, height: int, width: int, strokes: int, cha
 def test_deep_tiles(emulate: Emulate, opacity: tuple[float, float], segments: int) -> None:
     """More strokes than a block has in hand at a time, so that it goes down to some of them twice."""
     strokes = brush_strokes(height=20, width=20, strokes=500, opacity=opacity)
-    assert_matches_reference(emulate, strokes, torch.rand(1, 3, 20, 20), segments=segments)
+    assert_emulated_matches_reference(emulate, strokes, torch.rand(1, 3, 20, 20), segments=segments)
 
 
 def test_t_min(emulate: Emulate) -> None:
     strokes = brush_strokes(height=33, width=40, strokes=60, opacity=(0.3, 0.9))
-    assert_matches_reference(emulate, strokes, torch.rand(1, 3, 33, 40), t_min=0.01)
+    assert_emulated_matches_reference(emulate, strokes, torch.rand(1, 3, 33, 40), t_min=0.01)
 
 
 def test_order_of_threads_does_not_matter(emulate: Emulate) -> None:

@@ -6,16 +6,6 @@
 
 NP_MATH_BEGIN
 
-// What the forward pass saved, and the incoming gradient.
-template <typename T>
-struct Incoming {
-  View<T, 4> grad;  // (B, C, H, W)
-  View<T, 3> transmittance;
-  View<T, 4> checkpoints;  // (B, segments - 1, H, W)
-  View<int32_t, 3> evaluated;
-  int64_t segments;
-};
-
 // Places of a stroke's gradients in a flat row of numbers.
 template <int D>
 struct Layout {
