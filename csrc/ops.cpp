@@ -18,7 +18,7 @@ STABLE_TORCH_LIBRARY(neural_paint, m) {
   m.def(
       "paint_backward(Tensor grad, Tensor points, Tensor radius, Tensor color, Tensor opacity, Tensor feather, "
       "Tensor? texture, Tensor? texture_id, Tensor background, Tensor transmittance, Tensor checkpoints, "
-      "Tensor evaluated, float t_min, bool texture_gradient, bool background_gradient) "
+      "Tensor evaluated, float t_min, bool texture_gradient, bool background_gradient, bool deterministic) "
       "-> (Tensor d_points, Tensor d_radius, Tensor d_color, Tensor d_opacity, Tensor d_feather, Tensor d_texture, "
       "Tensor d_background)");
   // The CPU's instruction set in use, after another was asked for (negative: none): cpu/instruction_set.cpp.

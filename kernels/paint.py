@@ -144,7 +144,8 @@ def paint(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def paint_backward(*inputs: Any) -> tuple[Tensor, ...]:
     """The operator `paint_triton_backward`, which has the schema and the outputs of `paint_backward`."""
-    grad, *tensors, transmittance, checkpoints, evaluated, t_min, texture_gradient, background_gradient = inputs
+    grad, *tensors, transmittance, checkpoints, evaluated, t_min = inputs[:-3]
+    texture_gradient, background_gradient, _deterministic = inputs[-3:]
     scene = make_scene(tensors, t_min)
     b, c, h, w = scene.image_shape
     check_like(scene.background, "grad", grad, (b, c, h, w))

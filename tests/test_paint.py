@@ -153,7 +153,7 @@ def test_opcheck_backward(textures: int, background_gradient: bool) -> None:
     image, *saved = torch.ops.neural_paint.paint(*tensors, 0.0, 2)
     torch.library.opcheck(
         torch.ops.neural_paint.paint_backward.default,
-        (torch.randn_like(image), *tensors, *saved, 0.0, textures > 0, background_gradient),
+        (torch.randn_like(image), *tensors, *saved, 0.0, textures > 0, background_gradient, True),
     )
 
 

@@ -31,6 +31,7 @@ def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
         *,
         t_min: float = 0.0,
         segments: int = 3,
+        deterministic: bool = False,
         seed: int = 0,
         finds: str = "memory",
     ) -> dict[str, Tensor]:
@@ -46,6 +47,7 @@ def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
         numbers = {
             "t_min": np.array([t_min], dtype),
             "segments": np.array([segments], np.int64),
+            "deterministic": np.array([deterministic], np.uint8),
             "is_double": np.array([dtype == np.float64], np.uint8),
         }
         program = compile_emulated("paint.cpp", finds)
@@ -56,7 +58,7 @@ def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
 
 
 def assert_emulated_matches_reference(
-    emulate: Emulate, strokes: Strokes, background: Tensor, kind: str = "brush", t_min: float = 0.0, segments: int = 3
+    emulate: Emulate, strokes: Strokes, background: Tensor, kind: str = "brush", t_min: float = 0.0, **options: Any
 ) -> None:
     names = [name for name, field in strokes.fields().items() if field.is_floating_point()]
 
@@ -68,7 +70,7 @@ def assert_emulated_matches_reference(
 
         @staticmethod
         def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-            found = emulate(ctx.scene, ctx.background, grad, t_min=t_min, segments=segments)
+            found = emulate(ctx.scene, ctx.background, grad, t_min=t_min, **options)
             fields = (found[f"d_{name}"].reshape(ctx.scene.fields()[name].shape) for name in names)
             return found["d_background"].sum_to_size(ctx.background.shape), None, *fields
 
@@ -119,6 +121,45 @@ def test_order_of_threads_does_not_matter(emulate: Emulate) -> None:
             # Sums over tiles are atomic: their order, and with it the last bits, are the hardware's.
             assert_gradient_close(other[name].float(), tensor.float(), TOLERANCES[F32, "brush"], name)
         assert torch.equal(first["image"], other["image"])
+
+
+@pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"])
+def test_deterministic_gradients_have_the_same_bits_in_any_order(emulate: Emulate, dtype: torch.dtype) -> None:
+    strokes = brush_strokes(
+        batch=2, height=33, width=40, strokes=30, textures=2, color_ends=2, opacity_ends=2, taper=0.3, dtype=dtype
+    )
+    background, grad = torch.rand(2, 2, 3, 33, 40, dtype=dtype)
+    first, *others = (emulate(strokes, background, grad, seed=seed, deterministic=True) for seed in range(4))
+    in_order = emulate(strokes, background, grad)
+    for name, tensor in first.items():
+        assert_gradient_close(tensor, in_order[name], TOLERANCES[dtype, "brush"], name)
+        for other in others:
+            assert torch.equal(other[name], tensor), name
+    assert not torch.equal(emulate(strokes, background, grad, seed=1)["d_points"], in_order["d_points"])
+
+
+def test_deterministic_gradients_match_the_reference(emulate: Emulate) -> None:
+    """Tiny ones too, and large next to tiny."""
+    strokes = brush_strokes(height=40, width=50, strokes=12, textures=2, color_ends=2, opacity_ends=2, taper=0.3)
+    background = torch.rand(1, 3, 40, 50)
+    assert_emulated_matches_reference(emulate, strokes, background, deterministic=True)
+    grad = torch.rand(1, 3, 40, 50) - 0.5
+    full = emulate(strokes, background, grad, deterministic=True)
+    for power in (-40, 40):
+        scaled = emulate(strokes, background, grad * 2.0**power, deterministic=True)
+        for name, tensor in full.items():
+            if name.startswith("d_"):
+                torch.testing.assert_close(scaled[name] * 2.0**-power, tensor, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_deterministic_sum_of_what_is_not_finite_is_nan(emulate: Emulate, value: float) -> None:
+    strokes = brush_strokes(height=16, width=48, strokes=1, length=4.0, radius=2.0)
+    strokes.points.copy_(torch.tensor([[6.0, 8.0], [8.0, 8.0], [10.0, 8.0]]))
+    grad = torch.ones(1, 3, 16, 48)
+    grad[0, :, 8, 8] = value
+    found = emulate(strokes, torch.rand(1, 3, 16, 48), grad, deterministic=True)
+    assert found["d_color"].isnan().all()
 
 
 def test_no_barrier_is_missing(emulate: Emulate) -> None:

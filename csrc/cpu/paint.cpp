@@ -33,7 +33,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
     const Tensor& grad, const Tensor& points, const Tensor& radius, const Tensor& color, const Tensor& opacity,
     const Tensor& feather, const std::optional<Tensor>& texture, const std::optional<Tensor>& texture_id,
     const Tensor& background, const Tensor& transmittance, const Tensor& checkpoints, const Tensor& evaluated,
-    double t_min, bool texture_gradient, bool background_gradient) {
+    double t_min, bool texture_gradient, bool background_gradient, bool /*deterministic: it always is*/) {
   const PaintInputs inputs(points, radius, color, opacity, feather, texture, texture_id, background);
   inputs.check_saved(grad, transmittance, checkpoints, evaluated);
   PaintGradients out(inputs, color, opacity, texture_gradient, background_gradient);

@@ -17,9 +17,12 @@ template <typename T>
 constexpr int kBlocks = sizeof(T) == 4 ? 4 : 2;
 
 template <typename T, int D>
-__global__ void __launch_bounds__(kBinThreads, 4) paint_bin_kernel(const __grid_constant__ Binned<T, D> in) {
+__global__ void __launch_bounds__(kBinThreads, 4)
+    paint_bin_kernel(const __grid_constant__ Binned<T, D> in, const __grid_constant__ FieldGradients<T, D> sums) {
   DeviceBlock block;
-  bin_body(block, in);
+  bin_body(block, in, [&](int64_t stroke) {
+    if (sums.points != nullptr) sums.clear(stroke);
+  });
 }
 
 template <typename T, int D>
@@ -37,19 +40,26 @@ __global__ void __launch_bounds__(kRasterThreads, kBlocks<T>)
   backward_body(block, in, incoming, out);
 }
 
-// Strokes set up, and sorted into coarse tiles, on the current stream. Their memory goes back to the caching allocator
-// with this object, which hands it to nobody else before the stream is done with it.
+template <typename T, int D>
+__global__ void __launch_bounds__(kThreads)
+    paint_round_kernel(int64_t count, const __grid_constant__ FieldGradients<T, D> sums) {
+  NP_GRID_STRIDE(i, count) sums.round(i);
+}
+
+// Strokes set up, and sorted into coarse tiles, on the current stream; and the sums of their gradients begun. Their
+// memory goes back to the caching allocator with this object, which hands it to nobody else before the stream is done
+// with it.
 template <typename T, int D>
 class BinnedStrokes {
  public:
-  BinnedStrokes(const PaintInputs& in, const Scene<T>& scene)
+  BinnedStrokes(const PaintInputs& in, const Scene<T>& scene, const FieldGradients<T, D>& sums = {})
       : strokes_(
             allocate(in.points, {scene.batch * scene.strokes * int64_t(sizeof(Prepared<T, D>))}, ScalarType::Byte)),
         binned_{scene, static_cast<Prepared<T, D>*>(strokes_.mutable_data_ptr()), nullptr},
         words_(allocate(in.points, {binned_.coarse_words()}, ScalarType::Int)) {
     binned_.words = static_cast<uint32_t*>(words_.mutable_data_ptr());
     const int64_t warps = scene.batch * binned_.words_per_tile();
-    launch_blocks(in.points, ceil_div(warps * 32, kBinThreads), kBinThreads, 0, paint_bin_kernel<T, D>, binned_);
+    launch_blocks(in.points, ceil_div(warps * 32, kBinThreads), kBinThreads, 0, paint_bin_kernel<T, D>, binned_, sums);
   }
 
   const Binned<T, D>& operator*() const { return binned_; }
@@ -91,24 +101,37 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
     const Tensor& grad, const Tensor& points, const Tensor& radius, const Tensor& color, const Tensor& opacity,
     const Tensor& feather, const std::optional<Tensor>& texture, const std::optional<Tensor>& texture_id,
     const Tensor& background, const Tensor& transmittance, const Tensor& checkpoints, const Tensor& evaluated,
-    double t_min, bool texture_gradient, bool background_gradient) {
+    double t_min, bool texture_gradient, bool background_gradient, bool deterministic) {
   const PaintInputs in(points, radius, color, opacity, feather, texture, texture_id, background);
   in.check_saved(grad, transmittance, checkpoints, evaluated);
   PaintGradients out(in, color, opacity, texture_gradient, background_gradient);
   with_precision(in, [&]<typename T>() {
-    for (Tensor* sum : {&out.points, &out.radius, &out.color, &out.opacity, &out.feather, &out.texture}) clear(*sum);
     const Incoming<T> incoming{view_of<T, 4>(grad), view_of<T, 3>(transmittance), view_of<T, 4>(checkpoints),
                                view_of<int32_t, 3>(evaluated), checkpoints.size(1) + 1};
     with_scene<T>(in, t_min, [&]<int D>(const Scene<T>& scene) {
-      const Gradients<T, D> gradients{
-          {data<T>(out.points), data<T>(out.radius), data<T>(out.feather), data<T>(out.opacity), data<T>(out.color),
-           int(scene.channels), scene.opacity_ends, scene.color_ends},
-          out.has_background ? data<T>(out.background) : nullptr,
-          out.has_texture ? data<T>(out.texture) : nullptr};
-      const BinnedStrokes<T, D> binned(in, scene);
+      FieldGradients<T, D> sums;
+      sums.points = data<T>(out.points);
+      sums.radius = data<T>(out.radius);
+      sums.feather = data<T>(out.feather);
+      sums.opacity = data<T>(out.opacity);
+      sums.color = data<T>(out.color);
+      if (out.has_texture) sums.texture = data<T>(out.texture);
+      sums.strokes = scene.batch * scene.strokes;
+      sums.texels = out.texture.numel();
+      sums.channels = int(scene.channels);
+      sums.opacity_ends = scene.opacity_ends;
+      sums.color_ends = scene.color_ends;
+      clear(out.texture);
+      const BinnedStrokes<T, D> binned(in, scene, sums);
+      Tensor digits =
+          allocate(in.points, {deterministic ? ExactSums<T>::kPlanes * sums.numbers() : 0}, ScalarType::Long);
+      clear(digits);
+      if (deterministic) sums.exact = {data<int64_t>(digits), sums.numbers()};
+      const Gradients<T, D> gradients{sums, out.has_background ? data<T>(out.background) : nullptr};
       launch_blocks(in.points, (*binned).tiles(), kRasterThreads,
                     BackwardShared<DeviceBlock, T, D>::bytes(scene.channels), paint_backward_kernel<T, D>, *binned,
                     incoming, gradients);
+      if (deterministic) launch(in.points, sums.numbers(), paint_round_kernel<T, D>, sums);
     });
   });
   return {out.points, out.radius, out.color, out.opacity, out.feather, out.texture, out.background};

@@ -41,9 +41,8 @@ struct BackwardShared {
 // What the backward pass makes.
 template <typename T, int D>
 struct Gradients {
-  StrokeGradients<T, D> strokes;
+  FieldGradients<T, D> fields;
   T* background;  // (B, C, H, W); null: not wanted
-  T* texture;     // (K, h, w), zero at first; null: not wanted
 };
 
 // A warp's square in the backward pass.
@@ -182,7 +181,7 @@ class SquareBackward {
       }
     }
     if (block_.ballot(touched) != 0)
-      sums.write(block_, out_.strokes, square_.batch * in_.scene.strokes + n, prepared.stroke.inverse_feather, grad_,
+      sums.write(block_, out_.fields, square_.batch * in_.scene.strokes + n, prepared.stroke.inverse_feather, grad_,
                  &shared_.t[slot][block_.lane()], &shared_.above[slot][block_.lane()]);
   }
 
@@ -207,9 +206,7 @@ class SquareBackward {
     }
     const T f = inside ? T(-1) / stroke.inverse_feather : f_at(stroke, p, t);
     shape_backward(scene, stroke, p, t, f, above * towards, d_t, sums.shape, [&](int64_t texel, T value) {
-      if (out_.texture != nullptr)
-        block_.atomic_add(out_.texture + stroke.texture_index * stroke.texture.height * stroke.texture.width + texel,
-                          value);
+      out_.fields.add_texel(block_, stroke.texture_index * stroke.texture.height * stroke.texture.width + texel, value);
     });
     return shown;
   }

@@ -2,6 +2,7 @@
 // place.
 #pragma once
 
+#include "exact_sum.cuh"
 #include "paint_strokes.cuh"
 
 NP_MATH_BEGIN
@@ -27,15 +28,21 @@ NP_KERNEL_BODY T sum_transposed(Block& block, T (&v)[Size]) {
     return v[0];
 }
 
-// Where the numbers of a stroke's gradient go, one after the other: points, radius, feather, opacity, color.
+// Gradients of the strokes' fields, sums over all squares: contiguous, each in the shape of its field. The numbers of a
+// stroke's gradient are counted one after the other: points, radius, feather, opacity, color.
 template <typename T, int D>
-struct StrokeGradients {
-  T *points, *radius, *feather, *opacity, *color;  // contiguous, zero at first
-  int channels, opacity_ends, color_ends;
+struct FieldGradients {
+  T *points = nullptr, *radius = nullptr, *feather = nullptr, *opacity = nullptr, *color = nullptr;
+  T* texture = nullptr;  // null: not wanted
+  int64_t strokes = 0, texels = 0;
+  int channels = 0, opacity_ends = 0, color_ends = 0;
+  // In use where the last bits must not depend on the order of the additions: (strokes, size) and the texels.
+  ExactSums<T> exact;
 
   static constexpr int radius_at = 2 * D, feather_at = radius_at + 2, opacity_at = feather_at + 1,
                        color_at = opacity_at + 2;
   NP_HOST_DEVICE int size() const { return color_at + color_ends * channels; }
+  NP_HOST_DEVICE int64_t numbers() const { return strokes * size() + texels; }
 
   // Null for the place of a second opacity that there is not.
   NP_HOST_DEVICE T* at(int64_t stroke, int i) const {
@@ -45,12 +52,44 @@ struct StrokeGradients {
     if (i < color_at) return i - opacity_at < opacity_ends ? opacity + stroke * opacity_ends + i - opacity_at : nullptr;
     return color + stroke * color_ends * channels + i - color_at;
   }
+
+  // The sums of a stroke's gradient begin.
+  NP_HOST_DEVICE void clear(int64_t stroke) const {
+    for (int i = 0; i < size(); ++i)
+      if (T* const to = at(stroke, i)) *to = T(0);
+  }
+
+  template <typename Block>
+  NP_KERNEL_BODY void add(Block& block, int64_t stroke, int i, T value) const {
+    if (exact.digits != nullptr) {
+      exact.add(block, stroke * size() + i, value);
+    } else if (T* const to = at(stroke, i)) {
+      block.atomic_add(to, value);
+    }
+  }
+
+  template <typename Block>
+  NP_KERNEL_BODY void add_texel(Block& block, int64_t texel, T value) const {
+    if (texture == nullptr) return;
+    if (exact.digits != nullptr) {
+      exact.add(block, strokes * size() + texel, value);
+    } else {
+      block.atomic_add(texture + texel, value);
+    }
+  }
+
+  // Writes number i of all, once everything is added to `exact`.
+  NP_HOST_DEVICE void round(int64_t i) const {
+    const int64_t stroke = i / size();
+    T* const to = stroke < strokes ? at(stroke, int(i % size())) : texture + (i - strokes * size());
+    if (to != nullptr) *to = exact.sum(i);
+  }
 };
 
 // The gradient of one stroke from the lane's two pixels, and then from all of the square.
 template <typename Block, typename T, int D>
 class SquareGradient {
-  using Out = StrokeGradients<T, D>;
+  using Out = FieldGradients<T, D>;
   static constexpr int kValues = 16;
 
  public:
@@ -79,9 +118,7 @@ class SquareGradient {
       for (int i = 0; i < kValues; ++i) values[i] = value(out, own, first, i, grad, t, shown);
       const T sum = sum_transposed<kValues>(block, values);
       const int i = first + block.lane() * kValues / 32;
-      if (block.lane() % (32 / kValues) != 0 || i >= out.size()) continue;
-      T* const to = out.at(stroke, i);
-      if (to != nullptr) block.atomic_add(to, sum);
+      if (block.lane() % (32 / kValues) == 0 && i < out.size()) out.add(block, stroke, i, sum);
     }
   }
 

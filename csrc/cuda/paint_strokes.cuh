@@ -53,9 +53,10 @@ NP_HOST_DEVICE bool reaches(const Box<T>& box, int64_t x, int64_t y, int side) {
   return box.x1 > T(x) && box.x0 < T(x + side) && box.y1 > T(y) && box.y0 < T(y + side);
 }
 
-// A warp for each word: 32 strokes set up, and tested against every coarse tile of their canvas.
-template <typename Block, typename T, int D>
-NP_KERNEL_BODY void bin_body(Block& block, const Binned<T, D>& in) {
+// A warp for each word: 32 strokes set up, and tested against every coarse tile of their canvas. `begin` is called once
+// for each stroke of all canvases.
+template <typename Block, typename T, int D, typename Begin>
+NP_KERNEL_BODY void bin_body(Block& block, const Binned<T, D>& in, Begin&& begin) {
   const Scene<T>& scene = in.scene;
   const int64_t words = in.words_per_tile();
   const int64_t unit = block.index() * (block.threads() / 32) + block.warp();
@@ -66,6 +67,7 @@ NP_KERNEL_BODY void bin_body(Block& block, const Binned<T, D>& in) {
     box = stroke_box<D>(scene, b, n);
     Prepared<T, D>& out = in.strokes[b * scene.strokes + n];
     out.box = box;
+    begin(b * scene.strokes + n);
     if (box.x0 <= box.x1) {
       out.x = floor(scene.points(b, n, 0, 0));
       out.y = floor(scene.points(b, n, 0, 1));

@@ -167,6 +167,7 @@ def _fake_backward(
     t_min: float,
     texture_gradient: bool,
     background_gradient: bool,
+    deterministic: bool,
 ) -> tuple[Tensor, ...]:
     d_texture = points.new_empty(texture.shape if texture is not None and texture_gradient else 0)
     fields = (points, radius, color, opacity, feather)
@@ -188,11 +189,13 @@ def _save(ctx: Any, ops: Operators, inputs: tuple[Any, ...], saved: Sequence[Ten
 def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     *_, texture_gradient, _id, background_gradient, _t_min, _segments = ctx.needs_input_grad
     saved = ctx.saved_tensors
-    operators.alert_not_deterministic(ctx.ops.backward, grad.device)
+    if ctx.ops is _OPERATORS["triton"]:
+        operators.alert_not_deterministic(ctx.ops.backward, grad.device)
     # Gradients that are to be differentiated again need the operator's own autograd, which refuses.
     recorded = torch.is_grad_enabled()
-    wanted = (texture_gradient, background_gradient)
-    gradients = operators.call(ctx.ops.backward, grad, *saved, ctx.t_min, *wanted, recorded=recorded)
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    options = (ctx.t_min, texture_gradient, background_gradient, deterministic)
+    gradients = operators.call(ctx.ops.backward, grad, *saved, *options, recorded=recorded)
     *fields, d_texture, d_background = gradients
     return (
         *fields,

@@ -49,25 +49,49 @@ Scene<T> make_scene(const Arrays& in) {
   return scene;
 }
 
-// Zeros, of the shape of another array.
-template <typename T>
-T* gradient(Arrays& out, const std::string& name, const std::vector<int64_t>& shape) {
-  const Array<T> made = out.make<T>(name, shape);
-  std::fill_n(made.data, made.size(), T(0));
-  return made.data;
+// Gradients in the shapes of their fields, as yet without a value.
+template <typename T, int D>
+FieldGradients<T, D> field_gradients(const Arrays& in, Arrays& out, const Scene<T>& scene) {
+  const auto like = [&](const std::string& name) { return out.make<T>("d_" + name, in.get<T>(name).shape); };
+  FieldGradients<T, D> sums;
+  sums.points = like("points").data;
+  sums.radius = like("radius").data;
+  sums.feather = like("feather").data;
+  sums.opacity = like("opacity").data;
+  sums.color = like("color").data;
+  sums.strokes = scene.batch * scene.strokes;
+  sums.channels = static_cast<int>(scene.channels);
+  sums.opacity_ends = scene.opacity_ends;
+  sums.color_ends = scene.color_ends;
+  if (scene.textures == 0) return sums;
+  const Array<T> texture = like("texture");
+  std::fill_n(texture.data, texture.size(), T(0));
+  sums.texture = texture.data;
+  sums.texels = texture.size();
+  return sums;
 }
+
+// Strokes set up and binned.
+template <typename T, int D>
+struct BinnedStrokes {
+  std::vector<Prepared<T, D>> strokes;
+  Binned<T, D> binned;
+  std::vector<uint32_t> words;
+
+  template <typename Begin>
+  BinnedStrokes(const Scene<T>& scene, Begin begin)
+      : strokes(scene.batch * scene.strokes), binned{scene, strokes.data(), nullptr}, words(binned.coarse_words()) {
+    binned.words = words.data();
+    run_blocks(ceil_div(scene.batch * binned.words_per_tile() * 32, kBinThreads), kBinThreads, 0,
+               [&](HostBlock& block) { bin_body(block, binned, begin); });
+  }
+};
 
 template <typename T, int D>
 Arrays paint(const Arrays& in) {
   Arrays out;
   const Scene<T> scene = make_scene<T>(in);
   const int64_t b = scene.batch, c = scene.channels, h = scene.height, w = scene.width;
-  std::vector<Prepared<T, D>> strokes(b * scene.strokes);
-  Binned<T, D> binned{scene, strokes.data(), nullptr};
-  std::vector<uint32_t> words(binned.coarse_words());
-  binned.words = words.data();
-  run_blocks(ceil_div(b * binned.words_per_tile() * 32, kBinThreads), kBinThreads, 0,
-             [&](HostBlock& block) { bin_body(block, binned); });
 
   Painted<T> painted{out.make<T>("image", {b, c, h, w}).data, nullptr, nullptr, nullptr,
                      *in.get<int64_t>("segments").data};
@@ -82,21 +106,27 @@ Arrays paint(const Arrays& in) {
     painted.checkpoints = checkpoints.data;
     painted.evaluated = evaluated.data;
   }
-  run_blocks(binned.tiles(), kRasterThreads, ForwardShared<HostBlock, T, D>::bytes(c),
-             [&](HostBlock& block) { forward_body(block, binned, painted); });
+  {
+    const BinnedStrokes<T, D> forward(scene, [](int64_t) {});
+    run_blocks(forward.binned.tiles(), kRasterThreads, ForwardShared<HostBlock, T, D>::bytes(c),
+               [&](HostBlock& block) { forward_body(block, forward.binned, painted); });
+  }
   if (!grad) return out;
 
   const Incoming<T> incoming{view<4>(grad), view<3>(transmittance), view<4>(checkpoints), view<3>(evaluated),
                              painted.segments};
-  const auto like = [&](const std::string& name) { return gradient<T>(out, "d_" + name, in.get<T>(name).shape); };
-  const Gradients<T, D> gradients{
-      {like("points"), like("radius"), like("feather"), like("opacity"), like("color"), static_cast<int>(c),
-       scene.opacity_ends, scene.color_ends},
-      out.make<T>("d_background", {b, c, h, w}).data,
-      scene.textures > 0 ? like("texture") : nullptr,
-  };
-  run_blocks(binned.tiles(), kRasterThreads, BackwardShared<HostBlock, T, D>::bytes(c),
-             [&](HostBlock& block) { backward_body(block, binned, incoming, gradients); });
+  FieldGradients<T, D> sums = field_gradients<T, D>(in, out, scene);
+  const BinnedStrokes<T, D> backward(scene, [&](int64_t stroke) { sums.clear(stroke); });
+  std::vector<int64_t> digits;
+  if (*in.get<uint8_t>("deterministic").data) {
+    digits.resize(ExactSums<T>::kPlanes * sums.numbers());
+    sums.exact = {digits.data(), sums.numbers()};
+  }
+  const Gradients<T, D> gradients{sums, out.make<T>("d_background", {b, c, h, w}).data};
+  run_blocks(backward.binned.tiles(), kRasterThreads, BackwardShared<HostBlock, T, D>::bytes(c),
+             [&](HostBlock& block) { backward_body(block, backward.binned, incoming, gradients); });
+  if (!digits.empty())
+    for (int64_t i = 0; i < sums.numbers(); ++i) sums.round(i);
   return out;
 }
 
