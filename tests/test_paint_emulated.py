@@ -22,7 +22,8 @@ Emulate = Callable[..., dict[str, Tensor]]
 
 @pytest.fixture
 def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
-    """The image, and with `grad` what the forward pass saves and all gradients."""
+    """The image, and with `grad` what the forward pass saves and all gradients; and into how many parts the strokes of
+    a tile were split, `parts` or where that is 0 what the library takes."""
 
     def emulate(
         strokes: Strokes,
@@ -31,6 +32,7 @@ def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
         *,
         t_min: float = 0.0,
         segments: int = 3,
+        parts: int = 0,
         deterministic: bool = False,
         seed: int = 0,
         finds: str = "memory",
@@ -47,6 +49,7 @@ def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
         numbers = {
             "t_min": np.array([t_min], dtype),
             "segments": np.array([segments], np.int64),
+            "parts": np.array([parts], np.int64),
             "deterministic": np.array([deterministic], np.uint8),
             "is_double": np.array([dtype == np.float64], np.uint8),
         }
@@ -66,7 +69,7 @@ def assert_emulated_matches_reference(
         @staticmethod
         def forward(ctx: Any, background: Tensor, scene: Strokes, *fields: Tensor) -> Tensor:
             ctx.background, ctx.scene = background, scene.detach()
-            return emulate(ctx.scene, background, t_min=t_min)["image"]
+            return emulate(ctx.scene, background, t_min=t_min, **options)["image"]
 
         @staticmethod
         def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -99,17 +102,64 @@ def test_odd_shapes(emulate: Emulate, height: int, width: int, strokes: int, cha
     assert_emulated_matches_reference(emulate, scene, torch.rand(1, channels, height, width))
 
 
+OPACITIES = {"faint": (0.0, 0.05), "mixed": (0.0, 0.9), "opaque": (1.0, 1.0)}
+
+
 @pytest.mark.parametrize("segments", [1, 4, 16])
-@pytest.mark.parametrize("opacity", [(0.0, 0.05), (0.0, 0.9), (1.0, 1.0)], ids=["faint", "mixed", "opaque"])
-def test_deep_tiles(emulate: Emulate, opacity: tuple[float, float], segments: int) -> None:
+@pytest.mark.parametrize("opacity", OPACITIES)
+def test_deep_tiles(emulate: Emulate, opacity: str, segments: int) -> None:
     """More strokes than a block has in hand at a time, so that it goes down to some of them twice."""
-    strokes = brush_strokes(height=20, width=20, strokes=500, opacity=opacity)
-    assert_emulated_matches_reference(emulate, strokes, torch.rand(1, 3, 20, 20), segments=segments)
+    strokes = brush_strokes(height=20, width=20, strokes=500, opacity=OPACITIES[opacity])
+    assert_emulated_matches_reference(emulate, strokes, torch.rand(1, 3, 20, 20), segments=segments, parts=1)
+
+
+@pytest.mark.parametrize(("parts", "segments"), [(2, 1), (3, 16), (16, 4)])
+@pytest.mark.parametrize("opacity", OPACITIES)
+@pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"])
+def test_strokes_of_a_tile_in_parts(
+    emulate: Emulate, dtype: torch.dtype, opacity: str, parts: int, segments: int
+) -> None:
+    """Parts and segments begin at different strokes; opaque paint closes pixels in one part, or across two."""
+    strokes = brush_strokes(
+        batch=2, height=20, width=33, strokes=200, opacity=OPACITIES[opacity], color_ends=2, dtype=dtype
+    )
+    # The two top ones cover the whole of a square, at the end of one part and the beginning of the next.
+    last = 200 - math.ceil(200 / (parts * 32)) * 32
+    strokes.radius[0, last - 1 : last + 1] = 30
+    strokes.opacity[0, last - 1 : last + 1] = 1
+    background = torch.rand(2, 3, 20, 33, dtype=dtype)
+    assert_emulated_matches_reference(emulate, strokes, background, parts=parts, segments=segments)
+
+
+def test_what_parts_save_is_what_one_block_saves(emulate: Emulate) -> None:
+    strokes = brush_strokes(height=20, width=20, strokes=300, opacity=(1.0, 1.0), radius=3.0)
+    background, grad = torch.rand(2, 1, 3, 20, 20)
+    whole, split = (emulate(strokes, background, grad, parts=parts, segments=5) for parts in (1, 4))
+    for name in ("image", "transmittance", "checkpoints"):
+        torch.testing.assert_close(split[name], whole[name], rtol=1e-5, atol=1e-6)
+    # Some strokes more, up to the end of a part, do no harm; one less would.
+    assert (split["evaluated"] >= whole["evaluated"]).all()
+    assert (split["evaluated"] - whole["evaluated"] < 96).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "batch", "strokes", "parts"),
+    [(16, 1, 512, 16), (16, 1, 31, 1), (16, 64, 512, 16), (64, 16, 512, 4), (128, 1, 128, 4), (160, 1, 3200, 10)],
+)
+def test_strokes_are_split_where_tiles_are_few(
+    emulate: Emulate, size: int, batch: int, strokes: int, parts: int
+) -> None:
+    dabs = brush_strokes(batch=batch, height=size, width=size, strokes=strokes, control_points=1)
+    # None of them is on the canvas, which takes no time.
+    found = emulate(dabs.replace(points=dabs.points + 1e4), torch.rand(1, 3, size, size))
+    assert found["parts"].item() == parts
 
 
 def test_t_min(emulate: Emulate) -> None:
     strokes = brush_strokes(height=33, width=40, strokes=60, opacity=(0.3, 0.9))
-    assert_emulated_matches_reference(emulate, strokes, torch.rand(1, 3, 33, 40), t_min=0.01)
+    background = torch.rand(1, 3, 33, 40)
+    assert_emulated_matches_reference(emulate, strokes, background, t_min=0.01)
+    assert emulate(strokes, background, t_min=0.01)["parts"] == 1 < emulate(strokes, background)["parts"]
 
 
 def test_order_of_threads_does_not_matter(emulate: Emulate) -> None:
@@ -165,8 +215,10 @@ def test_a_deterministic_sum_of_what_is_not_finite_is_nan(emulate: Emulate, valu
 def test_no_barrier_is_missing(emulate: Emulate) -> None:
     strokes = brush_strokes(height=20, width=17, strokes=40, textures=1, radius=3.0)
     background, grad = torch.rand(2, 1, 3, 20, 17)
-    expected = emulate(strokes, background, grad)
-    assert torch.equal(emulate(strokes, background, grad, finds="races")["image"], expected["image"])
+    for parts in (1, 2):
+        expected = emulate(strokes, background, grad, parts=parts)
+        found = emulate(strokes, background, grad, parts=parts, finds="races")
+        assert torch.equal(found["image"], expected["image"])
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e38])

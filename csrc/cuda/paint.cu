@@ -27,17 +27,25 @@ __global__ void __launch_bounds__(kBinThreads, 4)
 
 template <typename T, int D>
 __global__ void __launch_bounds__(kRasterThreads, kBlocks<T>)
-    paint_kernel(const __grid_constant__ Binned<T, D> in, const __grid_constant__ Painted<T> out) {
+    paint_kernel(const __grid_constant__ Binned<T, D> in, const __grid_constant__ Painted<T> out,
+                 const __grid_constant__ Layers<T> layers) {
   DeviceBlock block;
-  forward_body(block, in, out);
+  forward_body(block, in, out, layers);
+}
+
+template <typename T, int D>
+__global__ void __launch_bounds__(kThreads)
+    paint_merge_kernel(int64_t pixels, const __grid_constant__ Binned<T, D> in,
+                       const __grid_constant__ Layers<T> layers, const __grid_constant__ Painted<T> out) {
+  NP_GRID_STRIDE(pixel, pixels) merge_layers(in, layers, out, pixel);
 }
 
 template <typename T, int D>
 __global__ void __launch_bounds__(kRasterThreads, kBlocks<T>)
     paint_backward_kernel(const __grid_constant__ Binned<T, D> in, const __grid_constant__ Incoming<T> incoming,
-                          const __grid_constant__ Gradients<T, D> out) {
+                          const __grid_constant__ Layers<T> layers, const __grid_constant__ Gradients<T, D> out) {
   DeviceBlock block;
-  backward_body(block, in, incoming, out);
+  backward_body(block, in, incoming, layers, out);
 }
 
 template <typename T, int D>
@@ -70,6 +78,53 @@ class BinnedStrokes {
   Tensor words_;
 };
 
+// The layers of a scene, which are kept as long as this object; none where one block does all strokes of a tile.
+template <typename T, int D>
+class LayerMemory {
+ public:
+  LayerMemory(const PaintInputs& in, const Binned<T, D>& binned, bool saves)
+      : layers_(make_layers<T>(binned.scene.strokes, choose_parts(binned))),
+        values_(allocate(in.points, {planes(binned) * (binned.scene.channels + 2)})),
+        evaluated_(allocate(in.points, {saves ? planes(binned) : 0}, ScalarType::Int)) {
+    layers_.values = data<T>(values_);
+    layers_.evaluated = data<int32_t>(evaluated_);
+  }
+
+  const Layers<T>& operator*() const { return layers_; }
+
+ private:
+  int64_t planes(const Binned<T, D>& binned) const {
+    return layers_.count > 1 ? layers_.count * binned.scene.batch * binned.scene.height * binned.scene.width : 0;
+  }
+
+  Layers<T> layers_;
+  Tensor values_, evaluated_;
+};
+
+template <typename T, int D>
+void launch_forward(const PaintInputs& in, const Binned<T, D>& binned, const Painted<T>& out, const Layers<T>& layers) {
+  launch_blocks(in.points, binned.tiles() * layers.count, kRasterThreads,
+                ForwardShared<DeviceBlock, T, D>::bytes(binned.scene.channels), paint_kernel<T, D>, binned, out,
+                layers);
+}
+
+template <typename T, int D>
+FieldGradients<T, D> field_gradients(PaintGradients& out, const Scene<T>& scene) {
+  FieldGradients<T, D> sums;
+  sums.points = data<T>(out.points);
+  sums.radius = data<T>(out.radius);
+  sums.feather = data<T>(out.feather);
+  sums.opacity = data<T>(out.opacity);
+  sums.color = data<T>(out.color);
+  if (out.has_texture) sums.texture = data<T>(out.texture);
+  sums.strokes = scene.batch * scene.strokes;
+  sums.texels = out.texture.numel();
+  sums.channels = int(scene.channels);
+  sums.opacity_ends = scene.opacity_ends;
+  sums.color_ends = scene.color_ends;
+  return sums;
+}
+
 template <typename F>
 void with_precision(const PaintInputs& in, F&& body) {
   if (in.points.scalar_type() == ScalarType::Float) return body.template operator()<float>();
@@ -90,8 +145,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> paint_cuda(const Tensor& points, cons
                              saves ? segments : 1};
     with_scene<T>(in, t_min, [&]<int D>(const Scene<T>& scene) {
       const BinnedStrokes<T, D> binned(in, scene);
-      launch_blocks(in.points, (*binned).tiles(), kRasterThreads,
-                    ForwardShared<DeviceBlock, T, D>::bytes(scene.channels), paint_kernel<T, D>, *binned, painted);
+      const LayerMemory<T, D> layers(in, *binned, saves);
+      launch_forward(in, *binned, painted, *layers);
+      if ((*layers).count > 1)
+        launch(in.points, scene.batch * scene.height * scene.width, paint_merge_kernel<T, D>, *binned, *layers,
+               painted);
     });
   });
   return {out.image, out.transmittance, out.checkpoints, out.evaluated};
@@ -109,18 +167,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
     const Incoming<T> incoming{view_of<T, 4>(grad), view_of<T, 3>(transmittance), view_of<T, 4>(checkpoints),
                                view_of<int32_t, 3>(evaluated), checkpoints.size(1) + 1};
     with_scene<T>(in, t_min, [&]<int D>(const Scene<T>& scene) {
-      FieldGradients<T, D> sums;
-      sums.points = data<T>(out.points);
-      sums.radius = data<T>(out.radius);
-      sums.feather = data<T>(out.feather);
-      sums.opacity = data<T>(out.opacity);
-      sums.color = data<T>(out.color);
-      if (out.has_texture) sums.texture = data<T>(out.texture);
-      sums.strokes = scene.batch * scene.strokes;
-      sums.texels = out.texture.numel();
-      sums.channels = int(scene.channels);
-      sums.opacity_ends = scene.opacity_ends;
-      sums.color_ends = scene.color_ends;
+      FieldGradients<T, D> sums = field_gradients<T, D>(out, scene);
       clear(out.texture);
       const BinnedStrokes<T, D> binned(in, scene, sums);
       Tensor digits =
@@ -128,9 +175,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
       clear(digits);
       if (deterministic) sums.exact = {data<int64_t>(digits), sums.numbers()};
       const Gradients<T, D> gradients{sums, out.has_background ? data<T>(out.background) : nullptr};
-      launch_blocks(in.points, (*binned).tiles(), kRasterThreads,
+      const LayerMemory<T, D> layers(in, *binned, false);
+      if ((*layers).count > 1) launch_forward(in, *binned, Painted<T>{nullptr, nullptr, nullptr, nullptr, 1}, *layers);
+      launch_blocks(in.points, (*binned).tiles() * (*layers).count, kRasterThreads,
                     BackwardShared<DeviceBlock, T, D>::bytes(scene.channels), paint_backward_kernel<T, D>, *binned,
-                    incoming, gradients);
+                    incoming, *layers, gradients);
       if (deterministic) launch(in.points, sums.numbers(), paint_round_kernel<T, D>, sums);
     });
   });

@@ -50,11 +50,13 @@ template <typename Block, typename T, int D>
 class SquareBackward {
  public:
   NP_KERNEL_BODY SquareBackward(Block& block, const Binned<T, D>& in, const Incoming<T>& incoming,
-                                const Gradients<T, D>& out, const Tile& tile, const int32_t* hits,
-                                SquareShared<T>& shared, T* colors)
+                                const Layers<T>& layers, int part, const Gradients<T, D>& out, const Tile& tile,
+                                const int32_t* hits, SquareShared<T>& shared, T* colors)
       : block_(block),
         in_(in),
         incoming_(incoming),
+        layers_(layers),
+        part_(part),
         out_(out),
         square_(block, tile),
         hits_(hits),
@@ -65,13 +67,14 @@ class SquareBackward {
       const bool holds = square_.holds(in_, i);
       const int64_t b = square_.batch, y = square_.row(i), x = square_.column();
       put(evaluated_, i, holds ? incoming.evaluated(b, y, x) : 0);
-      const T shown = holds && out.background != nullptr ? incoming.transmittance(b, y, x) : T(0);
+      const bool writes = holds && part == 0 && out.background != nullptr;
+      const T shown = writes ? incoming.transmittance(b, y, x) : T(0);
       NP_ROLL
       for (int64_t c = 0; c < in.scene.channels; ++c) {
         const T grad = holds ? incoming.grad(b, c, y, x) : T(0);
         grad_[c * kTilePixels + 32 * i] = grad;
-        below(c, i) = holds ? in.scene.background(b, c, y, x) : T(0);
-        if (holds && out.background != nullptr)
+        below(c, i) = holds ? layers.below(in, part, b, c, y, x) : T(0);
+        if (writes)
           out.background[((b * in.scene.channels + c) * in.scene.height + y) * in.scene.width + x] = shown * grad;
       }
     }
@@ -87,13 +90,15 @@ class SquareBackward {
     return most;
   }
 
-  NP_HOST_DEVICE void load_checkpoint(int segment) {
+  // The transmittance above stroke `begin`, counted from the top, which begins a segment or the part.
+  NP_HOST_DEVICE void load_checkpoint(int64_t begin, int segment) {
     NP_ROLL
     for (int i = 0; i < 2; ++i) {
       T above(0);
+      const int64_t b = square_.batch, y = square_.row(i), x = square_.column();
       if (square_.holds(in_, i))
-        above =
-            segment == 0 ? T(1) : incoming_.checkpoints(square_.batch, segment - 1, square_.row(i), square_.column());
+        above = begin == layers_.begin(part_) ? layers_.above(in_, part_, b, y, x)
+                                              : incoming_.checkpoints(b, segment - 1, y, x);
       put(above_, i, above);
     }
   }
@@ -227,6 +232,8 @@ class SquareBackward {
   Block& block_;
   const Binned<T, D>& in_;
   const Incoming<T>& incoming_;
+  const Layers<T>& layers_;
+  const int part_;
   const Gradients<T, D>& out_;
   const Square<T> square_;
   const int32_t* const hits_;
@@ -237,15 +244,16 @@ class SquareBackward {
   int mine_ = 0;
 };
 
-// One block a tile.
+// One block a part of a tile.
 template <typename Block, typename T, int D>
 NP_KERNEL_BODY void backward_body(Block& block, const Binned<T, D>& in, const Incoming<T>& incoming,
-                                  const Gradients<T, D>& out) {
+                                  const Layers<T>& layers, const Gradients<T, D>& out) {
   using List = StrokeList<Block, T, D, kBackwardRoom<T>>;
   auto& shared = *reinterpret_cast<BackwardShared<Block, T, D>*>(block.shared());
-  const Tile tile(in, block.index());
-  SquareBackward<Block, T, D> square(block, in, incoming, out, tile, shared.list.hits, shared.squares[block.warp()],
-                                     shared.colors());
+  const Tile tile(in, block.index() / layers.count);
+  const int part = int(block.index() % layers.count);
+  SquareBackward<Block, T, D> square(block, in, incoming, layers, part, out, tile, shared.list.hits,
+                                     shared.squares[block.warp()], shared.colors());
   const int32_t of_square = square.deepest();
   if (block.lane() == 0) shared.deepest[block.warp()] = of_square;
   block.sync();
@@ -254,27 +262,30 @@ NP_KERNEL_BODY void backward_body(Block& block, const Binned<T, D>& in, const In
 
   const int32_t strokes = int32_t(in.scene.strokes);
   const int64_t length = segment_length(strokes, incoming.segments);
+  const int32_t part_begin = int32_t(layers.begin(part));
+  const int32_t part_end = int32_t(minimum(layers.end(part, strokes), int64_t(deepest)));
   List list(in, tile, shared.list);
-  for (int segment = int(ceil_div(deepest, length)) - 1; segment >= 0; --segment) {
-    const int32_t begin = int32_t(segment * length), end = int32_t(minimum(begin + length, int64_t(deepest)));
-    // The segment's strokes may take several parts: the lowest comes first, after a way down through those above it.
-    // How many there are is known when the first one is the only one, or after they have been counted.
-    int part = 0;
+  for (int32_t end = part_end, begin; end > part_begin; end = begin) {
+    const int segment = int((end - 1) / length);
+    begin = int32_t(maximum(segment * length, int64_t(part_begin)));
+    // The list of the segment's strokes may come in several pieces: the lowest is done first, after a way down through
+    // those above it. How many there are is known when the first is the only one, or after they have been counted.
+    int piece = 0;
     bool counted = false;
     do {
       list.restart(strokes - end, strokes - begin);
-      square.load_checkpoint(segment);
+      square.load_checkpoint(begin, segment);
       int i = 0;
       for (;; ++i) {
         const int hits = list.next(block);
         const bool done = list.is_done();
         counted |= i == 0 && done;
-        if (counted) square.pass(hits, i == part);
-        if (counted ? i == part : done) break;
+        if (counted) square.pass(hits, i == piece);
+        if (counted ? i == piece : done) break;
       }
-      part = counted ? part - 1 : i;
+      piece = counted ? piece - 1 : i;
       counted = true;
-    } while (part >= 0);
+    } while (piece >= 0);
   }
 }
 

@@ -1,24 +1,10 @@
 // The forward pass of one tile: the top stroke first, each pixel until nothing below it shows.
 #pragma once
 
+#include "paint_layers.cuh"
 #include "paint_square.cuh"
 
 NP_MATH_BEGIN
-
-// Strokes between two saved transmittances, counted from the top: whole words of the mask.
-NP_HOST_DEVICE int64_t segment_length(int64_t strokes, int64_t segments) {
-  return ceil_div(strokes > 0 ? strokes : 1, segments * 32) * 32;
-}
-
-// Outputs, contiguous; all but the image are null where no gradient is wanted.
-template <typename T>
-struct Painted {
-  T* image;            // (B, C, H, W)
-  T* transmittance;    // (B, H, W): of all strokes
-  T* checkpoints;      // (B, segments - 1, H, W): above each segment but the first
-  int32_t* evaluated;  // (B, H, W): strokes of the canvas, from the top, that matter to the pixel
-  int64_t segments;
-};
 
 constexpr int kForwardRoom = 256;
 
@@ -32,13 +18,19 @@ struct ForwardShared {
   static size_t bytes(int64_t channels) { return sizeof(ForwardShared) + channels * kTilePixels * sizeof(T); }
 };
 
-// The lane's two pixels of the square while strokes are painted.
+// The lane's two pixels of the square while the strokes of one part are painted.
 template <typename Block, typename T, int D>
 class ForwardPixels {
  public:
-  NP_KERNEL_BODY ForwardPixels(Block& block, const Binned<T, D>& in, const Painted<T>& out, const Square<T>& square,
-                               T* painted)
-      : in_(in), out_(out), square_(square), painted_(painted + block.warp() * kSquarePixels + block.lane()) {
+  NP_KERNEL_BODY ForwardPixels(Block& block, const Binned<T, D>& in, const Painted<T>& out, const Layers<T>& layers,
+                               int part, const Square<T>& square, T* painted)
+      : in_(in),
+        out_(out),
+        layers_(layers),
+        part_(part),
+        square_(square),
+        painted_(painted + block.warp() * kSquarePixels + block.lane()) {
+    if (part > 0) saved_ = ceil_div(layers.begin(part), segment_length(in.scene.strokes, out.segments)) - 1;
     NP_UNROLL
     for (int i = 0; i < 2; ++i) {
       transmittance_[i] = below_[i] = T(square.holds(in, i));
@@ -81,10 +73,15 @@ class ForwardPixels {
 
   NP_HOST_DEVICE void write() {
     const Scene<T>& scene = in_.scene;
-    save_until(scene.strokes + out_.segments * segment_length(scene.strokes, out_.segments));
+    const int64_t segment = segment_length(scene.strokes, out_.segments);
+    save_until(part_ + 1 < layers_.count ? layers_.begin(part_ + 1) - 1 : scene.strokes + out_.segments * segment);
     NP_UNROLL
     for (int i = 0; i < 2; ++i) {
       if (!square_.holds(in_, i)) continue;
+      if (layers_.count > 1) {
+        write_layer(i);
+        continue;
+      }
       NP_ROLL
       for (int64_t c = 0; c < scene.channels; ++c)
         out_.image[place(square_.batch * scene.channels + c, i)] =
@@ -97,6 +94,17 @@ class ForwardPixels {
   }
 
  private:
+  NP_HOST_DEVICE void write_layer(int i) {
+    const int64_t channels = in_.scene.channels, y = square_.row(i), x = square_.column();
+    NP_ROLL
+    for (int64_t c = 0; c < channels; ++c)
+      layers_.at(in_, part_, square_.batch, c, y, x) = painted_[c * kTilePixels + 32 * i];
+    layers_.at(in_, part_, square_.batch, channels, y, x) = transmittance_[i];
+    if (out_.evaluated == nullptr) return;
+    layers_.at(in_, part_, square_.batch, channels + 1, y, x) = below_[i];
+    layers_.evaluated_at(in_, part_, square_.batch, y, x) = evaluated_[i];
+  }
+
   // Checkpoints of the segments that begin before stroke k.
   NP_HOST_DEVICE void save_until(int64_t k) {
     if (out_.evaluated == nullptr) return;
@@ -114,6 +122,8 @@ class ForwardPixels {
 
   const Binned<T, D>& in_;
   const Painted<T>& out_;
+  const Layers<T>& layers_;
+  const int part_;
   const Square<T>& square_;
   T* const painted_;  // of the lane's first pixel; of the other, 32 on
   T transmittance_[2];
@@ -122,17 +132,19 @@ class ForwardPixels {
   int64_t saved_ = 0;
 };
 
-// One block a tile.
+// One block a part of a tile.
 template <typename Block, typename T, int D>
-NP_KERNEL_BODY void forward_body(Block& block, const Binned<T, D>& in, const Painted<T>& out) {
+NP_KERNEL_BODY void forward_body(Block& block, const Binned<T, D>& in, const Painted<T>& out, const Layers<T>& layers) {
   using List = StrokeList<Block, T, D, kForwardRoom>;
   auto& shared = *reinterpret_cast<ForwardShared<Block, T, D>*>(block.shared());
-  const Tile tile(in, block.index());
+  const Tile tile(in, block.index() / layers.count);
+  const int part = int(block.index() % layers.count);
   const Square<T> square(block, tile);
   SquareEntry<T>* const entries = shared.entries[block.warp()];
-  ForwardPixels<Block, T, D> pixels(block, in, out, square, shared.painted());
+  ForwardPixels<Block, T, D> pixels(block, in, out, layers, part, square, shared.painted());
   List list(in, tile, shared.list);
-  list.restart(0, int32_t(in.scene.strokes));
+  const int64_t strokes = in.scene.strokes;
+  list.restart(int32_t(strokes - layers.end(part, strokes)), int32_t(strokes - layers.begin(part)));
   bool finished = false;  // alike for all lanes of the warp
   while (const int hits = list.next(block)) {
     for (int first = 0; first < hits && !finished; first += 32) {

@@ -87,6 +87,46 @@ struct BinnedStrokes {
   }
 };
 
+// The layers of as many parts as the input asks for, or as the library takes where that is 0.
+template <typename T>
+class LayerMemory {
+ public:
+  template <int D>
+  LayerMemory(const Arrays& in, const Binned<T, D>& binned) : LayerMemory(binned.scene, parts(in, binned)) {}
+
+  const Layers<T>& operator*() const { return layers_; }
+
+ private:
+  LayerMemory(const Scene<T>& scene, int64_t parts)
+      : layers_(make_layers<T>(scene.strokes, parts)),
+        values_(planes(scene) * (scene.channels + 2), std::numeric_limits<T>::quiet_NaN()),
+        evaluated_(planes(scene), -1) {
+    layers_.values = values_.data();
+    layers_.evaluated = evaluated_.data();
+  }
+
+  template <int D>
+  static int64_t parts(const Arrays& in, const Binned<T, D>& binned) {
+    const int64_t asked = *in.get<int64_t>("parts").data;
+    return asked > 0 ? asked : choose_parts(binned);
+  }
+
+  int64_t planes(const Scene<T>& scene) const {
+    return layers_.count > 1 ? layers_.count * scene.batch * scene.height * scene.width : 0;
+  }
+
+  Layers<T> layers_;
+  std::vector<T> values_;
+  std::vector<int32_t> evaluated_;
+};
+
+template <typename T, int D>
+void run_forward(const Binned<T, D>& binned, const Painted<T>& out, const Layers<T>& layers) {
+  run_blocks(binned.tiles() * layers.count, kRasterThreads,
+             ForwardShared<HostBlock, T, D>::bytes(binned.scene.channels),
+             [&](HostBlock& block) { forward_body(block, binned, out, layers); });
+}
+
 template <typename T, int D>
 Arrays paint(const Arrays& in) {
   Arrays out;
@@ -108,8 +148,11 @@ Arrays paint(const Arrays& in) {
   }
   {
     const BinnedStrokes<T, D> forward(scene, [](int64_t) {});
-    run_blocks(forward.binned.tiles(), kRasterThreads, ForwardShared<HostBlock, T, D>::bytes(c),
-               [&](HostBlock& block) { forward_body(block, forward.binned, painted); });
+    const LayerMemory<T> layers(in, forward.binned);
+    *out.make<int32_t>("parts", {1}).data = (*layers).count;
+    run_forward(forward.binned, painted, *layers);
+    if ((*layers).count > 1)
+      for (int64_t i = 0; i < b * h * w; ++i) merge_layers(forward.binned, *layers, painted, i);
   }
   if (!grad) return out;
 
@@ -123,8 +166,10 @@ Arrays paint(const Arrays& in) {
     sums.exact = {digits.data(), sums.numbers()};
   }
   const Gradients<T, D> gradients{sums, out.make<T>("d_background", {b, c, h, w}).data};
-  run_blocks(backward.binned.tiles(), kRasterThreads, BackwardShared<HostBlock, T, D>::bytes(c),
-             [&](HostBlock& block) { backward_body(block, backward.binned, incoming, gradients); });
+  const LayerMemory<T> layers(in, backward.binned);
+  if ((*layers).count > 1) run_forward(backward.binned, Painted<T>{nullptr, nullptr, nullptr, nullptr, 1}, *layers);
+  run_blocks(backward.binned.tiles() * (*layers).count, kRasterThreads, BackwardShared<HostBlock, T, D>::bytes(c),
+             [&](HostBlock& block) { backward_body(block, backward.binned, incoming, *layers, gradients); });
   if (!digits.empty())
     for (int64_t i = 0; i < sums.numbers(); ++i) sums.round(i);
   return out;
