@@ -33,6 +33,7 @@ def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
         t_min: float = 0.0,
         segments: int = 3,
         parts: int = 0,
+        coarse_shift: int = 6,
         deterministic: bool = False,
         seed: int = 0,
         finds: str = "memory",
@@ -49,6 +50,7 @@ def emulate(compile_emulated: Callable[..., Path], tmp_path: Path) -> Emulate:
         numbers = {
             "t_min": np.array([t_min], dtype),
             "segments": np.array([segments], np.int64),
+            "coarse_shift": np.array([coarse_shift], np.int64),
             "parts": np.array([parts], np.int64),
             "deterministic": np.array([deterministic], np.uint8),
             "is_double": np.array([dtype == np.float64], np.uint8),
@@ -260,3 +262,20 @@ def test_seventy_thousand_strokes_on_one_tile(emulate: Emulate) -> None:
     )
     background = torch.rand(1, 3, 16, 16)
     assert_image_close(emulate(strokes, background)["image"], paint(strokes, background), TOLERANCES[F32, "brush"])
+
+
+@pytest.mark.parametrize("coarse_shift", [6, 7, 9])
+def test_thousands_of_strokes_here_and_there(emulate: Emulate, coarse_shift: int) -> None:
+    """So many in one corner that a block takes them in several goes, and few elsewhere."""
+    count = 6000
+    place = torch.rand(1, count, 1, 2)
+    dense = torch.rand(1, count, 1, 1) < 0.4
+    strokes = Strokes(
+        points=place * torch.where(dense, 14.0, 1.0) + torch.where(dense, 0.0, place * torch.tensor([150.0, 130.0])),
+        radius=torch.full((1, count, 2), 1.0),
+        color=torch.rand(1, count, 3),
+        opacity=torch.rand(1, count) * 0.1,
+    )
+    background = torch.rand(1, 3, 130, 150)
+    found = emulate(strokes, background, coarse_shift=coarse_shift)
+    assert_image_close(found["image"], paint(strokes, background), TOLERANCES[F32, "brush"])

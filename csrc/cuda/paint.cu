@@ -63,7 +63,7 @@ class BinnedStrokes {
   BinnedStrokes(const PaintInputs& in, const Scene<T>& scene, const FieldGradients<T, D>& sums = {})
       : strokes_(
             allocate(in.points, {scene.batch * scene.strokes * int64_t(sizeof(Prepared<T, D>))}, ScalarType::Byte)),
-        binned_{scene, static_cast<Prepared<T, D>*>(strokes_.mutable_data_ptr()), nullptr},
+        binned_(scene, static_cast<Prepared<T, D>*>(strokes_.mutable_data_ptr())),
         words_(allocate(in.points, {binned_.coarse_words()}, ScalarType::Int)) {
     binned_.words = static_cast<uint32_t*>(words_.mutable_data_ptr());
     const int64_t warps = scene.batch * binned_.words_per_tile();
@@ -83,22 +83,19 @@ template <typename T, int D>
 class LayerMemory {
  public:
   LayerMemory(const PaintInputs& in, const Binned<T, D>& binned, bool saves)
-      : layers_(make_layers<T>(binned.scene.strokes, choose_parts(binned))),
-        values_(allocate(in.points, {planes(binned) * (binned.scene.channels + 2)})),
-        evaluated_(allocate(in.points, {saves ? planes(binned) : 0}, ScalarType::Int)) {
-    layers_.values = data<T>(values_);
-    layers_.evaluated = data<int32_t>(evaluated_);
+      : layers_(make_layers<T>(binned.scene.strokes, choose_parts(binned))) {
+    if (layers_.count == 1) return;
+    const Scene<T>& scene = binned.scene;
+    const int64_t pixels = layers_.count * scene.batch * scene.height * scene.width;
+    layers_.values = data<T>(values_.emplace(allocate(in.points, {pixels * (scene.channels + 2)})));
+    if (saves) layers_.evaluated = data<int32_t>(evaluated_.emplace(allocate(in.points, {pixels}, ScalarType::Int)));
   }
 
   const Layers<T>& operator*() const { return layers_; }
 
  private:
-  int64_t planes(const Binned<T, D>& binned) const {
-    return layers_.count > 1 ? layers_.count * binned.scene.batch * binned.scene.height * binned.scene.width : 0;
-  }
-
   Layers<T> layers_;
-  Tensor values_, evaluated_;
+  std::optional<Tensor> values_, evaluated_;
 };
 
 template <typename T, int D>
@@ -170,10 +167,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
       FieldGradients<T, D> sums = field_gradients<T, D>(out, scene);
       clear(out.texture);
       const BinnedStrokes<T, D> binned(in, scene, sums);
-      Tensor digits =
-          allocate(in.points, {deterministic ? ExactSums<T>::kPlanes * sums.numbers() : 0}, ScalarType::Long);
-      clear(digits);
-      if (deterministic) sums.exact = {data<int64_t>(digits), sums.numbers()};
+      std::optional<Tensor> digits;
+      if (deterministic) {
+        digits = allocate(in.points, {ExactSums<T>::kPlanes * sums.numbers()}, ScalarType::Long);
+        clear(*digits);
+        sums.exact = {data<int64_t>(*digits), sums.numbers()};
+      }
       const Gradients<T, D> gradients{sums, out.has_background ? data<T>(out.background) : nullptr};
       const LayerMemory<T, D> layers(in, *binned, false);
       if ((*layers).count > 1) launch_forward(in, *binned, Painted<T>{nullptr, nullptr, nullptr, nullptr, 1}, *layers);

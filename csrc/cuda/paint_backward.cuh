@@ -9,12 +9,11 @@
 NP_MATH_BEGIN
 
 // Strokes of a tile that are in hand at a time, strokes of a square that are kept evaluated, and as many chunks as
-// these may be: what fits the shared memory of every GPU.
-template <typename T>
-constexpr int kBackwardRoom = sizeof(T) == 4 ? 160 : 128;
+// these may be. So, a block takes 44 KB of shared memory (float, 3 channels): two of them go on a multiprocessor with
+// 100 KB, four on one with 228 KB.
+constexpr int kBackwardRoom = 64;
 constexpr int kChunk = 8;
-template <typename T>
-constexpr int kChunks = (kBackwardRoom<T> + kChunk - 1) / kChunk;
+constexpr int kChunks = kBackwardRoom / kChunk;
 
 // Values of t of a stroke at a pixel that are none: it is covered whole by a stroke that does not vary, or not at all.
 constexpr int kInside = 2, kUntouched = 3;
@@ -22,14 +21,14 @@ constexpr int kInside = 2, kUntouched = 3;
 template <typename T>
 struct SquareShared {
   SquareEntry<T> entries[32];
-  int16_t mine[kBackwardRoom<T>];  // places in the tile's list of the strokes that may touch the square
-  T above_chunk[kChunks<T>][kSquarePixels];
+  int16_t mine[kBackwardRoom];  // places in the tile's list of the strokes that may touch the square
+  T above_chunk[kChunks][kSquarePixels];
   T t[kChunk][kSquarePixels], alpha[kChunk][kSquarePixels], above[kChunk][kSquarePixels];
 };
 
 template <typename Block, typename T, int D>
 struct BackwardShared {
-  typename StrokeList<Block, T, D, kBackwardRoom<T>>::Shared list;
+  typename StrokeList<Block, T, D, kBackwardRoom>::Shared list;
   SquareShared<T> squares[kWarps];
   int32_t deepest[kWarps];
 
@@ -248,7 +247,7 @@ class SquareBackward {
 template <typename Block, typename T, int D>
 NP_KERNEL_BODY void backward_body(Block& block, const Binned<T, D>& in, const Incoming<T>& incoming,
                                   const Layers<T>& layers, const Gradients<T, D>& out) {
-  using List = StrokeList<Block, T, D, kBackwardRoom<T>>;
+  using List = StrokeList<Block, T, D, kBackwardRoom>;
   auto& shared = *reinterpret_cast<BackwardShared<Block, T, D>*>(block.shared());
   const Tile tile(in, block.index() / layers.count);
   const int part = int(block.index() % layers.count);

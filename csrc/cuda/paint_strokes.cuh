@@ -15,9 +15,10 @@ constexpr int kRasterThreads = 32 * kWarps;
 constexpr int kSquarePixels = kSquare * kSquare;
 constexpr int kTilePixels = kTile * kTile;
 
-// Side of the tiles that a bit mask says the strokes of, a bit each: fine masks of a large canvas would be larger than
-// the canvas.
-constexpr int kCoarseTile = 64;
+// Coarse tiles are those that a bit mask says the strokes of, a bit each: masks of small ones would be larger than a
+// large canvas. Their side is 64 pixels or, where there are too many words even so, a larger power of two.
+constexpr int kCoarseShift = 6;
+constexpr int64_t kMaxCoarseWords = int64_t(1) << 26;
 constexpr int kBinThreads = 128;
 
 NP_HOST_DEVICE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -35,10 +36,18 @@ struct Binned {
   Scene<T> scene;
   Prepared<T, D>* strokes;  // (B, N)
   uint32_t* words;          // (B, coarse tiles, words): bit i of word w is stroke 32 w + i
+  int coarse_shift;         // a coarse tile is 2^coarse_shift pixels wide and high
+
+  // Not `words` yet, as their number must be known first.
+  Binned(const Scene<T>& scene, Prepared<T, D>* strokes)
+      : scene(scene), strokes(strokes), words(nullptr), coarse_shift(kCoarseShift) {
+    while (coarse_words() > kMaxCoarseWords && (coarse_rows() > 1 || coarse_columns() > 1)) ++coarse_shift;
+  }
 
   NP_HOST_DEVICE int64_t words_per_tile() const { return ceil_div(scene.strokes, 32); }
-  NP_HOST_DEVICE int64_t coarse_rows() const { return ceil_div(scene.height, kCoarseTile); }
-  NP_HOST_DEVICE int64_t coarse_columns() const { return ceil_div(scene.width, kCoarseTile); }
+  NP_HOST_DEVICE int64_t coarse_side() const { return int64_t(1) << coarse_shift; }
+  NP_HOST_DEVICE int64_t coarse_rows() const { return ceil_div(scene.height, coarse_side()); }
+  NP_HOST_DEVICE int64_t coarse_columns() const { return ceil_div(scene.width, coarse_side()); }
   NP_HOST_DEVICE int64_t rows() const { return ceil_div(scene.height, kTile); }
   NP_HOST_DEVICE int64_t columns() const { return ceil_div(scene.width, kTile); }
   NP_HOST_DEVICE int64_t coarse_words() const {
@@ -75,10 +84,11 @@ NP_KERNEL_BODY void bin_body(Block& block, const Binned<T, D>& in, Begin&& begin
     }
   }
   const int64_t rows = in.coarse_rows(), columns = in.coarse_columns();
+  const int side = int(in.coarse_side());
   uint32_t* to = in.words + b * rows * columns * words + word;
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t column = 0; column < columns; ++column, to += words) {
-      const uint32_t mask = block.ballot(reaches(box, column * kCoarseTile, row * kCoarseTile, kCoarseTile));
+      const uint32_t mask = block.ballot(reaches(box, column * side, row * side, side));
       if (block.lane() == 0) *to = mask;
     }
 }
@@ -115,19 +125,20 @@ NP_HOST_DEVICE int highest_bit(uint32_t bits) {
 template <typename Block, typename T, int D, int Room>
 class StrokeList {
  public:
-  static constexpr int kWords = 64;  // looked at at a time
+  // Words are looked at one a thread; where that makes more candidates than this, those of one warp.
+  static constexpr int kCandidates = 32 * 32;
 
   struct Shared {
     int32_t hits[Room];                // strokes, what `next` leaves
-    uint16_t candidates[kWords * 32];  // bits of the last words, counted from the first of them
+    uint16_t candidates[kCandidates];  // bits of the last words, counted from the first of them
     int32_t sums[kWarps];
   };
-  static_assert(Room >= kRasterThreads);
+  static_assert(Room >= 32);
 
   NP_HOST_DEVICE StrokeList(const Binned<T, D>& in, const Tile& tile, Shared& shared)
       : tile_x_(tile.x), tile_y_(tile.y), shared_(shared) {
-    const int64_t coarse =
-        (tile.batch * in.coarse_rows() + tile.y / kCoarseTile) * in.coarse_columns() + tile.x / kCoarseTile;
+    const int64_t coarse = (tile.batch * in.coarse_rows() + (tile.y >> in.coarse_shift)) * in.coarse_columns() +
+                           (tile.x >> in.coarse_shift);
     words_ = in.words + coarse * in.words_per_tile();
     strokes_ = in.strokes + tile.batch * in.scene.strokes;
   }
@@ -146,13 +157,14 @@ class StrokeList {
   NP_KERNEL_BODY int next(Block& block) {
     int hits = 0;
     block.sync();  // with the last ones, everyone is done
-    while (hits + kRasterThreads <= Room) {
+    while (hits + 32 <= Room) {
       if (position_ == candidates_ && !expand(block)) break;
-      const int i = position_ + block.thread();
+      const int room = Room - hits < kRasterThreads ? Room - hits : kRasterThreads;
+      const int left = candidates_ - position_ < room ? candidates_ - position_ : room;
       int32_t n = 0;
       bool hit = false;
-      if (i < candidates_) {
-        const int32_t place = shared_.candidates[i];
+      if (block.thread() < left) {
+        const int32_t place = shared_.candidates[position_ + block.thread()];
         n = (base_word_ - place / 32) * 32 + place % 32;
         hit = reaches(strokes_[n].box, tile_x_, tile_y_, kTile);
       }
@@ -161,7 +173,7 @@ class StrokeList {
       const int before = sum_before(block, count_bits(mask), total);
       if (hit) shared_.hits[hits + before + count_bits(mask & ((1u << block.lane()) - 1))] = n;
       hits += total;
-      position_ = position_ + kRasterThreads < candidates_ ? position_ + kRasterThreads : candidates_;
+      position_ += left;
       block.sync();
     }
     return hits;
@@ -172,7 +184,7 @@ class StrokeList {
   NP_KERNEL_BODY bool expand(Block& block) {
     candidates_ = position_ = 0;
     while (candidates_ == 0 && has_words()) {
-      const int32_t word = block.thread() < kWords ? top_word_ - 1 - block.thread() : -1;
+      const int32_t word = top_word_ - 1 - block.thread();
       const int64_t begin = int64_t(word) * 32;
       uint32_t bits = begin + 32 > first_ && begin >= 0 ? words_[word] : 0;
       if (begin < first_ && bits != 0) bits &= ~0u << (first_ - begin);
@@ -184,13 +196,19 @@ class StrokeList {
       }
       const int of_warp = block.shuffle(count, 31);
       int to = sum_before(block, of_warp, candidates_) + count - count_bits(bits);
+      int words = kRasterThreads;
+      if (candidates_ > kCandidates) {
+        words = 32;
+        if (block.warp() > 0) bits = 0;
+        sum_before(block, block.warp() > 0 ? 0 : of_warp, candidates_);
+      }
       for (; bits != 0; ++to) {
         const int bit = highest_bit(bits);
         bits &= ~(1u << bit);
         shared_.candidates[to] = static_cast<uint16_t>(block.thread() * 32 + bit);
       }
       base_word_ = top_word_ - 1;
-      top_word_ -= kWords;
+      top_word_ -= words;
       block.sync();
     }
     return candidates_ > 0;

@@ -71,7 +71,7 @@ FieldGradients<T, D> field_gradients(const Arrays& in, Arrays& out, const Scene<
   return sums;
 }
 
-// Strokes set up and binned.
+// Strokes set up and binned, into coarse tiles of the size that the input asks for.
 template <typename T, int D>
 struct BinnedStrokes {
   std::vector<Prepared<T, D>> strokes;
@@ -79,8 +79,10 @@ struct BinnedStrokes {
   std::vector<uint32_t> words;
 
   template <typename Begin>
-  BinnedStrokes(const Scene<T>& scene, Begin begin)
-      : strokes(scene.batch * scene.strokes), binned{scene, strokes.data(), nullptr}, words(binned.coarse_words()) {
+  BinnedStrokes(const Arrays& in, const Scene<T>& scene, Begin begin)
+      : strokes(scene.batch * scene.strokes), binned(scene, strokes.data()) {
+    binned.coarse_shift = static_cast<int>(*in.get<int64_t>("coarse_shift").data);
+    words.resize(binned.coarse_words());
     binned.words = words.data();
     run_blocks(ceil_div(scene.batch * binned.words_per_tile() * 32, kBinThreads), kBinThreads, 0,
                [&](HostBlock& block) { bin_body(block, binned, begin); });
@@ -147,7 +149,7 @@ Arrays paint(const Arrays& in) {
     painted.evaluated = evaluated.data;
   }
   {
-    const BinnedStrokes<T, D> forward(scene, [](int64_t) {});
+    const BinnedStrokes<T, D> forward(in, scene, [](int64_t) {});
     const LayerMemory<T> layers(in, forward.binned);
     *out.make<int32_t>("parts", {1}).data = (*layers).count;
     run_forward(forward.binned, painted, *layers);
@@ -159,7 +161,7 @@ Arrays paint(const Arrays& in) {
   const Incoming<T> incoming{view<4>(grad), view<3>(transmittance), view<4>(checkpoints), view<3>(evaluated),
                              painted.segments};
   FieldGradients<T, D> sums = field_gradients<T, D>(in, out, scene);
-  const BinnedStrokes<T, D> backward(scene, [&](int64_t stroke) { sums.clear(stroke); });
+  const BinnedStrokes<T, D> backward(in, scene, [&](int64_t stroke) { sums.clear(stroke); });
   std::vector<int64_t> digits;
   if (*in.get<uint8_t>("deterministic").data) {
     digits.resize(ExactSums<T>::kPlanes * sums.numbers());
