@@ -36,7 +36,8 @@ struct Searched {
   // Lines and dabs are their own chord.
   static constexpr int chords = D <= 2 ? 1 : Search<T>::chords;
 
-  static constexpr int room = chords < 16 ? 16 : chords;  // a whole vector register may be read
+  static constexpr int room = chords < kMostLanes ? kMostLanes : chords;  // a whole pack may be read
+  static constexpr int alignment = kMostLanes > 1 ? 64 : 16;
 
   Spine<T, D> spine;
   bool tapered;
@@ -49,8 +50,8 @@ struct Searched {
   T longest_chord;  // no part of the curve between two ends of a chord is longer
   // q(t) ~ start + s along, s in [0, 1]; s of the nearest point is projection + shift |cross| + bias, which is that of
   // a cone; |along|^2 and its inverse; r ~ radius + s radius_increase.
-  alignas(64) T start_x[room], start_y[room], along_x[room], along_y[room], squared[room], inverse_squared[room];
-  alignas(64) T shift[room], bias[room], radius[room];
+  alignas(alignment) T start_x[room], start_y[room], along_x[room], along_y[room], squared[room], inverse_squared[room];
+  alignas(alignment) T shift[room], bias[room], radius[room];
   T radius_increase;
 };
 

@@ -37,6 +37,13 @@
 
 NP_MATH_BEGIN
 
+// Lanes that a pack may have: none here but one number, 16 where there are packs.
+#if defined(NP_VECTOR_BYTES)
+constexpr int kMostLanes = 16;
+#else
+constexpr int kMostLanes = 1;
+#endif
+
 template <typename T>
 NP_HOST_DEVICE T select(bool mask, T yes, T no) {
   return mask ? yes : no;
