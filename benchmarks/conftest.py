@@ -32,9 +32,16 @@ def _status(field: str) -> float:
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     """Name the GPU, for table.py."""
     if torch.cuda.is_available():
-        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
-        driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
-        machine_info["gpu"] = {"name": torch.cuda.get_device_name(), "driver": driver, "cuda": torch.version.cuda}
+        machine_info["gpu"] = {"name": torch.cuda.get_device_name(), "driver": _driver(), "cuda": torch.version.cuda}
+
+
+def _driver() -> str:
+    """The driver's version; without nvidia-smi unknown, which is no reason to lose a run."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 @pytest.fixture(autouse=True)
