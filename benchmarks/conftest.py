@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import gc
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,6 +27,21 @@ def _status(field: str) -> float:
         if line.startswith(field):
             return int(line.split()[1]) / 1024
     raise KeyError(field)
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    """Name the GPU, for table.py."""
+    if torch.cuda.is_available():
+        machine_info["gpu"] = {"name": torch.cuda.get_device_name(), "driver": _driver(), "cuda": torch.version.cuda}
+
+
+def _driver() -> str:
+    """The driver's version; without nvidia-smi unknown, which is no reason to lose a run."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 @pytest.fixture(autouse=True)

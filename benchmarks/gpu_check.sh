@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# All that needs a GPU, in one call of less than ten minutes: the build, a program that paints, the tests, the same
-# program under compute-sanitizer, the benchmarks. Goes on after a stage that fails, and fails at the end.
+# All that needs a GPU, in one call of less than ten minutes: the build, a program that paints, the tests, the benchmarks,
+# the same program under compute-sanitizer. Goes on after a stage that fails, and fails at the end.
 #
 #   OUT=results benchmarks/gpu_check.sh
 #
-# Leaves $OUT/GPU.json, the benchmarks, and $OUT/gpu_check.log, all that was printed. Needs nvcc, and a Python, $PYTHON or
+# Leaves $OUT/GPU.json, the benchmarks, which table.py makes the README's tables from, $OUT/GPU.md, these tables, and
+# $OUT/gpu_check.log, all that was printed. Needs nvcc, and a Python, $PYTHON or
 # python3, that has torch with CUDA. Installs the library into its virtual environment, or into a new one on top of it.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -65,6 +66,11 @@ stage 200 "build" bash -c "'$python' -m pip install -q --no-build-isolation -e '
 stage 60 "program" "$python" benchmarks/gpu_program.py
 stage 120 "tests for a GPU" "$python" -m pytest -q -m gpu
 
+gpu=$("$python" -c 'import re, torch; print(re.sub(r"\W+", "-", torch.cuda.get_device_name().lower()))' 2>>"$log") || gpu=gpu
+stage 180 "benchmarks" "$python" -m pytest -q benchmarks/bench_*_gpu.py --benchmark-json "$OUT/$gpu.json"
+stage 20 "tables" bash -c "'$python' benchmarks/table.py --clean '$OUT/$gpu.json' >'$OUT/$gpu.md'"
+cat "$OUT/$gpu.md"
+
 if sanitizer=$(find_sanitizer); then
   # Every tensor in memory of its own, so that one byte too many is seen.
   stage 90 "memcheck" env PYTORCH_NO_CUDA_MEMORY_CACHING=1 "$sanitizer" --tool memcheck --error-exitcode 9 \
@@ -74,7 +80,5 @@ else
   report "memcheck, racecheck" "skip, no sanitizer" 0
 fi
 
-gpu=$("$python" -c 'import re, torch; print(re.sub(r"\W+", "-", torch.cuda.get_device_name().lower()))' 2>>"$log") || gpu=gpu
-stage 150 "benchmarks" "$python" -m pytest -q benchmarks --benchmark-json "$OUT/$gpu.json"
 stage "$TOTAL" "all tests" "$python" -m pytest -q
 exit "$failed"

@@ -44,8 +44,8 @@ def paint_chunk(
     canvas: Tensor, points: Tensor, radius: Tensor, color: Tensor, opacity: Tensor, feather: Tensor
 ) -> Tensor:
     """canvas (C, H, W) under n strokes: points (n, 3, 2), radius (n, 2), color (n, C), opacity (n, 2), feather (n,)."""
-    height, width = canvas.shape[1:]
-    pixel = (torch.arange(width) + 0.5, (torch.arange(height) + 0.5)[:, None])
+    columns, rows = (torch.arange(size, device=canvas.device) + 0.5 for size in (canvas.shape[2], canvas.shape[1]))
+    pixel = (columns, rows[:, None])
     first, middle, last = points.unbind(1)
     curve = Curve(first - 2 * middle + last, 2 * (middle - first), first)
     with torch.no_grad():

@@ -29,13 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the tables; with --check, return 1 where the README is not what the results say."""
     parser = argparse.ArgumentParser(description="Write the README's benchmark tables from benchmarks/results/*.json.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if the README is stale")
-    parser.add_argument("--clean", type=Path, metavar="FILE", help="only strip FILE of what is not for publication")
+    parser.add_argument("--clean", type=Path, metavar="FILE", help="only strip FILE of what is private, and show it")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     options = parser.parse_args(arguments)
     if options.clean:
         run = clean(json.loads(options.clean.read_text(encoding="utf-8")))
         options.clean.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        print(run_tables(run))
         return 0
     before = options.readme.read_text(encoding="utf-8")
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(options.results.glob("*.json"))]
@@ -66,6 +67,7 @@ def clean(run: dict[str, Any]) -> dict[str, Any]:
         "machine_info": {
             **{key: machine[key] for key in ("system", "machine", "python_version")},
             "cpu": {key: machine["cpu"].get(key) for key in ("brand_raw", "count")},
+            **{key: machine[key] for key in ("gpu",) if key in machine},
         },
         "commit_info": {key: commit.get(key) for key in ("id", "dirty")},
         **{key: run[key] for key in ("benchmarks", "datetime", "version")},
@@ -76,16 +78,18 @@ def run_tables(run: dict[str, Any]) -> str:
     """One run as Markdown: the machine, then a table of each kind of benchmark."""
     painters = [b for b in run["benchmarks"] if "psnr" in b["extra_info"]]
     starts = [b for b in run["benchmarks"] if b["extra_info"]["case"] == "start"]
-    tables = [*operator_tables(run["benchmarks"]), painter_table(painters), start_line(starts)]
+    operators = [*gpu_table(run["benchmarks"]), *operator_tables(run["benchmarks"])]
+    tables = [*operators, painter_table(painters), start_line(starts)]
     return "\n\n".join([machine_line(run), *filter(None, tables)])
 
 
 def machine_line(run: dict[str, Any]) -> str:
-    cpu = run["machine_info"]["cpu"]
+    cpu, gpu = run["machine_info"]["cpu"], run["machine_info"].get("gpu")
     versions = {
         "{instruction_set}, {threads} threads, torch {torch}".format(**b["extra_info"]) for b in run["benchmarks"]
     }
-    return f"{cpu['brand_raw']}, {cpu['count']} cores, {' and '.join(sorted(versions))}:"
+    first = "{name}, driver {driver}, CUDA {cuda}; ".format(**gpu) if gpu else ""
+    return f"{first}{cpu['brand_raw']}, {cpu['count']} cores, {' and '.join(sorted(versions))}:"
 
 
 def operator_tables(benchmarks: list[Benchmark]) -> Iterable[str]:
@@ -136,7 +140,11 @@ def strokes_columns(_: list[Benchmark]) -> Columns:
 
 
 def call_columns(_: list[Benchmark]) -> Columns:
-    return {"µs": lambda b: number(1e6 * median(b))}
+    return {"µs": lambda b: microseconds(median(b))}
+
+
+def painter_columns(_: list[Benchmark]) -> Columns:
+    return {"steps": lambda b: str(b["extra_info"]["steps"]), "s": lambda b: number(median(b))}
 
 
 OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
@@ -144,12 +152,36 @@ OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
     "opponents": ("Next to plain PyTorch:", opponents_columns),
     "strokes": ("More and more strokes:", strokes_columns),
     "call": ("A call with next to nothing to paint:", call_columns),
+    "host": ("How long such a call keeps the host, which does not wait for the GPU:", call_columns),
+    "painter": ("The photograph painter, `neural-paint paint --device cuda`:", painter_columns),
 }
 IMPLEMENTATIONS = {
     "plain": "plain PyTorch, the same method",
     "reference": "plain PyTorch, the reference",
     "empty": "an empty `autograd.Function`",
+    "gaussians": "rows of Gaussians",
 }
+GPU_PASSES = ("forward", "backward")
+
+
+def gpu_table(benchmarks: list[Benchmark]) -> Iterable[str]:
+    """Both passes of an implementation in one row, next to the scene's first that was timed in the same way."""
+    seconds: dict[tuple[str, ...], dict[str, float]] = {}
+    for benchmark in benchmarks:
+        info = benchmark["extra_info"]
+        if info.get("table") == "gpu":
+            case, what, name = scene(benchmark)
+            seconds.setdefault((case, name, info["timed"]), {})[what] = median(benchmark)
+    first: dict[tuple[str, ...], dict[str, float]] = {}
+    rows = []
+    for (case, name, timed), passes in seconds.items():
+        best = first.setdefault((case, timed), passes)
+        cells = [(microseconds(passes[what]), number(passes[what] / best[what])) for what in GPU_PASSES]
+        rows.append([case, name, timed, *(cell for pair in cells for cell in pair)])
+    if rows:
+        yield "On the GPU, with the times next to the first of the scene that was timed in the same way:"
+        heads = [head for what in GPU_PASSES for head in (f"{what}, µs", "times the first")]
+        yield markdown(["scene", "implementation", "timed", *heads], rows, numeric=len(heads))
 
 
 def painter_table(benchmarks: list[Benchmark]) -> str:
@@ -182,6 +214,10 @@ def decibels(value: float | None) -> str:
 
 def median(benchmark: Benchmark) -> float:
     return float(benchmark["stats"]["median"])
+
+
+def microseconds(seconds: float) -> str:
+    return number(1e6 * seconds)
 
 
 def milliseconds(benchmark: Benchmark) -> str:

@@ -26,6 +26,27 @@ def paint(table: str, seconds: float, **extra: Any) -> dict[str, Any]:
     return benchmark(f"{table}: forward, 512x512", seconds, **info)
 
 
+def on_gpu(name: str, timed: str, forward: float, backward: float) -> list[dict[str, Any]]:
+    info = {"backend": name, "timed": timed}
+    return [paint("gpu", seconds, **info, **{"pass": what}) for what, seconds in
+            (("forward", forward), ("backward", backward))]  # fmt: skip
+
+
+def gpu_run() -> dict[str, Any]:
+    """A file as pytest-benchmark writes it on a machine with a GPU."""
+    benchmarks = [
+        *on_gpu("cpp", "replayed", 20e-6, 30e-6),
+        *on_gpu("triton", "replayed", 200e-6, 450e-6),
+        *on_gpu("cpp", "called", 40e-6, 60e-6),
+        *on_gpu("gaussians", "called", 1e-3, 3e-3),
+        *on_gpu("plain", "called", 0.1, 0.3),
+        paint("host", 33e-6),
+        paint("painter", 1.75, steps=300, **{"pass": "the whole command"}),
+    ]
+    gpu = {"name": "NVIDIA H200", "driver": "580.1", "cuda": "13.0"}
+    return {**run(), "machine_info": {**run()["machine_info"], "gpu": gpu}, "benchmarks": benchmarks}
+
+
 def run() -> dict[str, Any]:
     """A file as pytest-benchmark writes it."""
     benchmarks = [
@@ -90,6 +111,25 @@ def test_clean_keeps_the_tables_and_drops_what_is_private(tmp_path: Path, argume
     assert table.main(["--clean", str(file)]) == 0
     assert table.main([*arguments, "--check"]) == 0
     assert not {"secret", "data", "avx2"} & set(file.read_text(encoding="utf-8").replace('"', " ").split())
+
+
+def test_a_gpu_has_a_table_of_its_own(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "results" / "h200.json"
+    file.write_text(json.dumps(gpu_run()), encoding="utf-8")
+    assert table.main(["--clean", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert table.main(arguments) == 0
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.endswith(f"{shown}\n{table.END}\nafter\n")
+    assert "NVIDIA H200, driver 580.1, CUDA 13.0; A CPU, 4 cores, neon, 2 threads, torch 2.13.0:" in shown
+    assert "| 512x512 | cpp | replayed | 20.0 | 1.00 | 30.0 | 1.00 |" in shown
+    assert "| 512x512 | triton | replayed | 200 | 10.0 | 450 | 15.0 |" in shown
+    assert "| 512x512 | cpp | called | 40.0 | 1.00 | 60.0 | 1.00 |" in shown
+    assert "| 512x512 | rows of Gaussians | called | 1,000 | 25.0 | 3,000 | 50.0 |" in shown
+    assert "| 512x512 | plain PyTorch, the same method | called | 100,000 | 2,500 | 300,000 | 5,000 |" in shown
+    assert "| 512x512 | forward | cpp | 33.0 |" in shown
+    assert "| 512x512 | the whole command | cpp | 300 | 1.75 |" in shown
+    assert table.main([*arguments, "--check"]) == 0
 
 
 def test_markers_are_required(tmp_path: Path, arguments: list[str]) -> None:

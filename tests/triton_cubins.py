@@ -1,4 +1,5 @@
-"""Compiles every Triton kernel to machine code, which needs no GPU: python triton_cubins.py CAPABILITY..., such as 90.
+"""Compiles every Triton kernel, the benchmarks' too, to machine code: python triton_cubins.py CAPABILITY..., such as
+90. Needs no GPU, and benchmarks/ in PYTHONPATH.
 
 A program of its own, since Triton decides between compiler and interpreter when a kernel is defined.
 """
@@ -9,6 +10,7 @@ import sys
 from itertools import product
 from typing import Any
 
+import gaussians
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
@@ -19,9 +21,10 @@ from neural_paint.kernels.scene import LAUNCH
 
 KERNELS = (paint_bounds_kernel, paint_kernel, paint_backward_kernel)
 
-POINTERS = {"texture_id": "*i64", "evaluated": "*i32"}
+POINTERS = {"texture_id": "*i64", "evaluated": "*i32", "ends": "*i64",
+            **dict.fromkeys(("touched", "tile_of", "listed", "ranges", "deepest"), "*i32")}  # fmt: skip
 NUMBERS = ("strokes", "channels", "height", "width", "background_step", "texture_height", "texture_width", "segments",
-           "tiles", "color_values", "textures")  # fmt: skip
+           "tiles", "color_values", "textures", "count", "per_canvas", "columns", "rows")  # fmt: skip
 
 BLOCKS = {"TILE": TILE, "WINDOW": WINDOW, "CHUNK": CHUNK, "BLOCK": 64}
 # Everything that a stroke can have.
@@ -30,9 +33,16 @@ CUBIC = dict(BLOCKS, D=4, CHORDS=8, STEPS=3, COLOR_ENDS=2, OPACITY_ENDS=2, TEXTU
 # As little as it can have, on one pixel: Triton makes an argument of 1 a compile-time constant.
 DAB = dict(BLOCKS, D=1, CHORDS=1, STEPS=0, COLOR_ENDS=1, OPACITY_ENDS=1, TEXTURED=False, TEXTURE_GRADIENT=False,
            SAVE=False, CHANNELS=1, **dict.fromkeys(NUMBERS, 1))  # fmt: skip
+# The opponent's kernels, and how many Gaussians each evaluates at once.
+GAUSSIANS = {
+    gaussians.count_kernel: 0,
+    gaussians.list_kernel: 0,
+    gaussians.rasterise_kernel: gaussians.BATCH,
+    gaussians.rasterise_backward_kernel: gaussians.BACKWARD_BATCH,
+}
 
 
-def cubin(kernel: Any, constants: dict[str, Any], capability: int) -> bytes:
+def cubin(kernel: Any, constants: dict[str, Any], options: dict[str, Any], capability: int) -> bytes:
     def kind(name: str) -> str:
         if name in constants:
             return "constexpr"
@@ -43,12 +53,20 @@ def cubin(kernel: Any, constants: dict[str, Any], capability: int) -> bytes:
         signature={name: kind(name) for name in kernel.arg_names},
         constexprs={name: value for name, value in constants.items() if name in kernel.arg_names},
     )
-    return compile(source, target=GPUTarget("cuda", capability, 32), options=LAUNCH).asm["cubin"]
+    return compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm["cubin"]
 
 
 if __name__ == "__main__":
     capabilities = sys.argv[1:]
-    for kernel, (capability, constants) in product(KERNELS, [*product(capabilities, (CUBIC,)), (capabilities[0], DAB)]):
-        code = cubin(kernel, constants, int(capability))
+    work = [
+        *((kernel, CUBIC, LAUNCH, capability) for kernel, capability in product(KERNELS, capabilities)),
+        *((kernel, DAB, LAUNCH, capabilities[0]) for kernel in KERNELS),
+        *(
+            (kernel, {"TILE": gaussians.TILE, "BLOCK": gaussians.BLOCK, "BATCH": batch}, gaussians.LAUNCH, capability)
+            for (kernel, batch), capability in product(GAUSSIANS.items(), capabilities)
+        ),
+    ]
+    for kernel, constants, options, capability in work:
+        code = cubin(kernel, constants, options, int(capability))
         assert code.startswith(b"\x7fELF"), kernel
-        print(f"sm_{capability} {kernel.__name__} D={constants['D']}: {len(code)} bytes")
+        print(f"sm_{capability} {kernel.__name__}: {len(code)} bytes")
