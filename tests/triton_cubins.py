@@ -13,15 +13,23 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
 from neural_paint.kernels.bins import paint_bounds_kernel
+from neural_paint.kernels.exact_sum import round_kernel
 from neural_paint.kernels.paint import CHUNK, TILE, WINDOW, paint_kernel
 from neural_paint.kernels.paint_backward import paint_backward_kernel
 from neural_paint.kernels.scene import LAUNCH
 
-KERNELS = (paint_bounds_kernel, paint_kernel, paint_backward_kernel)
-
-POINTERS = {"texture_id": "*i64", "evaluated": "*i32"}
+POINTERS = {"texture_id": "*i64", "evaluated": "*i32", "sums": "*i64"}
+# Gradients are summed in floats or, deterministically, in digits.
+DIGITS = {name: "*i64" for name in paint_backward_kernel.arg_names if name.startswith("d_")}
+KERNELS = {
+    "bounds": (paint_bounds_kernel, POINTERS),
+    "paint": (paint_kernel, POINTERS),
+    "backward": (paint_backward_kernel, POINTERS),
+    "deterministic backward": (paint_backward_kernel, {**POINTERS, **DIGITS}),
+    "round": (round_kernel, POINTERS),
+}
 NUMBERS = ("strokes", "channels", "height", "width", "background_step", "texture_height", "texture_width", "segments",
-           "tiles", "color_values", "textures")  # fmt: skip
+           "tiles", "color_values", "textures", "numbers")  # fmt: skip
 
 BLOCKS = {"TILE": TILE, "WINDOW": WINDOW, "CHUNK": CHUNK, "BLOCK": 64}
 # Everything that a stroke can have.
@@ -32,11 +40,11 @@ DAB = dict(BLOCKS, D=1, CHORDS=1, STEPS=0, COLOR_ENDS=1, OPACITY_ENDS=1, TEXTURE
            SAVE=False, CHANNELS=1, **dict.fromkeys(NUMBERS, 1))  # fmt: skip
 
 
-def cubin(kernel: Any, constants: dict[str, Any], capability: int) -> bytes:
+def cubin(kernel: Any, pointers: dict[str, str], constants: dict[str, Any], capability: int) -> bytes:
     def kind(name: str) -> str:
         if name in constants:
             return "constexpr"
-        return "i32" if name in NUMBERS else "fp32" if name == "closing" else POINTERS.get(name, "*fp32")
+        return "i32" if name in NUMBERS else "fp32" if name == "closing" else pointers.get(name, "*fp32")
 
     source = ASTSource(
         fn=kernel,
@@ -48,7 +56,8 @@ def cubin(kernel: Any, constants: dict[str, Any], capability: int) -> bytes:
 
 if __name__ == "__main__":
     capabilities = sys.argv[1:]
-    for kernel, (capability, constants) in product(KERNELS, [*product(capabilities, (CUBIC,)), (capabilities[0], DAB)]):
-        code = cubin(kernel, constants, int(capability))
-        assert code.startswith(b"\x7fELF"), kernel
-        print(f"sm_{capability} {kernel.__name__} D={constants['D']}: {len(code)} bytes")
+    scenes = [*product(capabilities, (CUBIC,)), (capabilities[0], DAB)]
+    for (name, (kernel, pointers)), (capability, constants) in product(KERNELS.items(), scenes):
+        code = cubin(kernel, pointers, constants, int(capability))
+        assert code.startswith(b"\x7fELF"), name
+        print(f"sm_{capability} {name} D={constants['D']}: {len(code)} bytes")
