@@ -3,6 +3,7 @@
 import triton
 import triton.language as tl
 
+from .exact_sum import add
 from .stroke import RADIUS_FLOOR, position, velocity
 
 
@@ -84,11 +85,10 @@ def sample(texture, identity, height, width, u, v):
 @triton.jit
 def add_texels(d_texture, first, right, down, x, y, grad):
     """The gradient of `sample`'s value in its four texels; pixels may share one."""
-    felt = grad != 0.0
-    tl.atomic_add(d_texture + first, (1.0 - y) * (1.0 - x) * grad, felt, sem="relaxed")
-    tl.atomic_add(d_texture + first + right, (1.0 - y) * x * grad, felt, sem="relaxed")
-    tl.atomic_add(d_texture + first + down, y * (1.0 - x) * grad, felt, sem="relaxed")
-    tl.atomic_add(d_texture + first + right + down, y * x * grad, felt, sem="relaxed")
+    add(d_texture, first, (1.0 - y) * (1.0 - x) * grad)
+    add(d_texture, first + right, (1.0 - y) * x * grad)
+    add(d_texture, first + down, y * (1.0 - x) * grad)
+    add(d_texture, first + right + down, y * x * grad)
 
 
 @triton.jit

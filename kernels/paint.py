@@ -15,8 +15,8 @@ is replayed once for each of them: where more than `segments` x 16 strokes pile 
 bounded memory. As many programs run as there are rings, each with one tile after the other.
 
 A stroke's gradient is a sum over tiles by atomic additions, in whatever order they come: on a GPU its last bits differ
-from run to run, and under `torch.use_deterministic_algorithms(True)` the backward pass raises RuntimeError. The image
-has the same bits every time.
+from run to run, unless the operator's last argument, `deterministic`, is true: then the sums are those of
+`exact_sum.py`, in any order the same. The image has the same bits every time.
 
 Fused multiply-add is switched off: both passes must find the very same alpha, or they would not agree on which stroke
 closed a pixel.
@@ -31,6 +31,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from . import exact_sum
 from .bins import next_stroke, segment_length, tile_at
 from .brush import alpha_at, color_at
 from .paint_backward import paint_backward_kernel
@@ -145,7 +146,7 @@ def paint(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def paint_backward(*inputs: Any) -> tuple[Tensor, ...]:
     """The operator `paint_triton_backward`, which has the schema and the outputs of `paint_backward`."""
     grad, *tensors, transmittance, checkpoints, evaluated, t_min = inputs[:-3]
-    texture_gradient, background_gradient, _deterministic = inputs[-3:]
+    texture_gradient, background_gradient, deterministic = inputs[-3:]
     scene = make_scene(tensors, t_min)
     b, c, h, w = scene.image_shape
     check_like(scene.background, "grad", grad, (b, c, h, w))
@@ -154,17 +155,17 @@ def paint_backward(*inputs: Any) -> tuple[Tensor, ...]:
     check_like(scene.background, "evaluated", evaluated, (b, h, w), dtype=torch.int32)
     *fields, _texture_id, _background = tensors
     points, texture = fields[0], fields[5]
-    d_fields = [points.new_zeros(x.shape) for x in fields[:5]]
     textured = texture is not None and texture_gradient
-    d_texture = points.new_zeros(texture.shape if textured else 0)
+    shapes = [*(x.shape for x in fields[:5]), texture.shape if textured else (0,)]
+    sums = [exact_sum.zeros(points, shape, deterministic) for shape in shapes]
     d_background = grad * transmittance[:, None] if background_gradient else grad.new_empty(0)
     programs = min(_tiles(scene), MAX_PROGRAMS)
-    if programs and scene.strokes:
-        ring = points.new_empty(programs, CHUNK, 3, TILE * TILE)
-        saved = (checkpoints.contiguous(), evaluated.contiguous())
-        with scene.device():
+    with scene.device():
+        if programs and scene.strokes:
+            ring = points.new_empty(programs, CHUNK, 3, TILE * TILE)
+            saved = (checkpoints.contiguous(), evaluated.contiguous())
             paint_backward_kernel[(programs,)](
-                grad.contiguous(), *scene.tensors, *saved, *d_fields, d_texture, ring, _tiles(scene), *scene.numbers,
+                grad.contiguous(), *scene.tensors, *saved, *sums, ring, _tiles(scene), *scene.numbers,
                 checkpoints.shape[1] + 1, **scene.options, TEXTURE_GRADIENT=textured, **_blocks(scene), **LAUNCH,
             )  # fmt: skip
-    return (*d_fields, d_texture, d_background)
+        return (*(exact_sum.totals(x) for x in sums), d_background)

@@ -5,13 +5,14 @@ import triton.language as tl
 
 from .bins import next_stroke, segment_length, stroke_at, tile_at
 from .brush import add_texels, alpha_at, brush_position, color_at, edge_position, opacity_at, sample
+from .exact_sum import add
 from .stroke import EPSILON, KAPPA, RADIUS_FLOOR, acceleration, load_curve, nearest, position, velocity
 
 
 @triton.jit
-def add_total(to, values, live):
+def add_total(sums, number, values, live):
     """Add the sum over the pixels that the stroke covers; elsewhere a huge stroke may have left a NaN."""
-    tl.atomic_add(to, tl.sum(tl.where(live, values, 0.0)), sem="relaxed")
+    add(sums, number, tl.sum(tl.where(live, values, 0.0)))
 
 
 @triton.jit
@@ -59,55 +60,54 @@ def parameter_backward(frame, distance, taper, t, d_t):
 @triton.jit
 def add_points(d_points, row, t, d_qx, d_qy, d_vx, d_vy, live, D: tl.constexpr):
     """Gradients per q and q' at t to control points: through the coefficients c_k of q = sum c_k t^k."""
-    at = d_points + row * (2 * D)
+    at = row * (2 * D)
     for axis in tl.static_range(2):
         power, derivative = (d_qx, d_vx) if axis == 0 else (d_qy, d_vy)
         c0 = tl.sum(tl.where(live, power, 0.0))
         power = power * t
         c1 = tl.sum(tl.where(live, power + derivative, 0.0)) * (D - 1)
         if D == 1:
-            tl.atomic_add(at + axis, c0, sem="relaxed")
+            add(d_points, at + axis, c0)
         if D == 2:
-            tl.atomic_add(at + axis, c0 - c1, sem="relaxed")
-            tl.atomic_add(at + 2 + axis, c1, sem="relaxed")
+            add(d_points, at + axis, c0 - c1)
+            add(d_points, at + 2 + axis, c1)
         if D >= 3:
             power, derivative = power * t, derivative * t
             c2 = tl.sum(tl.where(live, power + 2.0 * derivative, 0.0)) * (3.0 if D == 4 else 1.0)
         if D == 3:
-            tl.atomic_add(at + axis, c0 - c1 + c2, sem="relaxed")
-            tl.atomic_add(at + 2 + axis, c1 - 2.0 * c2, sem="relaxed")
-            tl.atomic_add(at + 4 + axis, c2, sem="relaxed")
+            add(d_points, at + axis, c0 - c1 + c2)
+            add(d_points, at + 2 + axis, c1 - 2.0 * c2)
+            add(d_points, at + 4 + axis, c2)
         if D == 4:
             power, derivative = power * t, derivative * t
             c3 = tl.sum(tl.where(live, power + 3.0 * derivative, 0.0))
-            tl.atomic_add(at + axis, c0 - c1 + c2 - c3, sem="relaxed")
-            tl.atomic_add(at + 2 + axis, c1 - 2.0 * c2 + 3.0 * c3, sem="relaxed")
-            tl.atomic_add(at + 4 + axis, c2 - 3.0 * c3, sem="relaxed")
-            tl.atomic_add(at + 6 + axis, c3, sem="relaxed")
+            add(d_points, at + axis, c0 - c1 + c2 - c3)
+            add(d_points, at + 2 + axis, c1 - 2.0 * c2 + 3.0 * c3)
+            add(d_points, at + 4 + axis, c2 - 3.0 * c3)
+            add(d_points, at + 6 + axis, c3)
 
 
 @triton.jit
-def add_ramp(to, step, grad, t, live, ENDS: tl.constexpr):
-    """Gradient of a ramp at t to its one or two ends, which are `step` apart."""
+def add_ramp(sums, row, grad, t, live, ENDS: tl.constexpr):
+    """Gradient of a ramp at t to its one or two ends."""
     if ENDS == 1:
-        add_total(to, grad, live)
+        add_total(sums, row, grad, live)
     else:
-        add_total(to, (1.0 - t) * grad, live)
-        add_total(to + step, t * grad, live)
+        add_total(sums, 2 * row, (1.0 - t) * grad, live)
+        add_total(sums, 2 * row + 1, t * grad, live)
 
 
 @triton.jit
 def color_backward(d_color, row, channels, weighted, t, live, CHANNELS: tl.constexpr, COLOR_ENDS: tl.constexpr):
     """Gradient of colours: `weighted` (CHANNELS, pixels) is the incoming one times how much of the stroke shows."""
     channel = tl.arange(0, CHANNELS)
-    to = d_color + row * (COLOR_ENDS * channels) + channel
-    there = channel < channels
+    at, there = row * (COLOR_ENDS * channels) + channel, channel < channels
     weighted = tl.where(live[None, :], weighted, 0.0)
     if COLOR_ENDS == 1:
-        tl.atomic_add(to, tl.sum(weighted, 1), there, sem="relaxed")
+        add(d_color, at, tl.where(there, tl.sum(weighted, 1), 0.0))
     else:
-        tl.atomic_add(to, tl.sum((1.0 - t)[None, :] * weighted, 1), there, sem="relaxed")
-        tl.atomic_add(to + channels, tl.sum(t[None, :] * weighted, 1), there, sem="relaxed")
+        add(d_color, at, tl.where(there, tl.sum((1.0 - t)[None, :] * weighted, 1), 0.0))
+        add(d_color, at + channels, tl.where(there, tl.sum(t[None, :] * weighted, 1), 0.0))
 
 
 @triton.jit
@@ -138,10 +138,10 @@ def shape_backward(
         )
         d_t += more
     d_level = d_alpha * covered * texture
-    add_ramp(d_opacity + row * OPACITY_ENDS, 1, d_level, t, live, OPACITY_ENDS)
+    add_ramp(d_opacity, row, d_level, t, live, OPACITY_ENDS)
     d_t += increase * d_level
     d_f = -6.0 * edge * (1.0 - edge) * d_alpha * level * texture * inverse_feather
-    add_total(d_feather + row, -inverse_feather * (d_f * f), live)
+    add_total(d_feather, row, -inverse_feather * (d_f * f), live)
     scale = d_f / distance
     d_qx, d_qy, d_r, d_taper = d_qx + scale * wx, d_qy + scale * wy, d_r - d_f, t * 0.0
     if VARIES and D > 1:
@@ -149,8 +149,8 @@ def shape_backward(
         d_qx, d_qy, d_vx, d_vy = d_qx + more_qx, d_qy + more_qy, d_vx + more_vx, d_vy + more_vy
     add_points(d_points, row, t, d_qx, d_qy, d_vx, d_vy, live, D)
     # r = r0 + t (r1 - r0)
-    add_total(d_radius + 2 * row, (1.0 - t) * d_r - d_taper, live)
-    add_total(d_radius + 2 * row + 1, t * d_r + d_taper, live)
+    add_total(d_radius, 2 * row, (1.0 - t) * d_r - d_taper, live)
+    add_total(d_radius, 2 * row + 1, t * d_r + d_taper, live)
 
 
 @triton.jit
@@ -228,7 +228,8 @@ def paint_backward_kernel(
     TEXTURED: tl.constexpr, TEXTURE_GRADIENT: tl.constexpr, CHANNELS: tl.constexpr, TILE: tl.constexpr,
     WINDOW: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of as many tiles as fall to this program, added to the d_<field>, which begin at 0."""
+    """Gradients of as many tiles as fall to this program, added to the sums d_<field>, all of floats or all
+    of digits."""
     PIXELS: tl.constexpr = TILE * TILE
     brush = (opacity, feather, texture, texture_id, texture_height, texture_width)
     fields = (points, radius, color)

@@ -9,7 +9,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
 from neural_paint import Strokes, paint, reference
-from neural_paint.ops import operators
 from neural_paint.ops.paint import _canonical
 from neural_paint.testing import brush_strokes, scene_of_record
 
@@ -80,7 +79,7 @@ def test_fake_tensors_on_a_gpu_give_shapes() -> None:
         tensors = [None if x is None else torch.empty_like(x, device="cuda") for x in _canonical(strokes, background)]
         image, *saved = torch.ops.neural_paint.paint(*tensors, 0.0, 3)
         assert [tuple(x.shape) for x in saved] == [(2, 40, 40), (2, 2, 40, 40), (2, 40, 40)]
-        gradients = torch.ops.neural_paint.paint_backward(image, *tensors, *saved, 0.0, True, False)
+        gradients = torch.ops.neural_paint.paint_backward(image, *tensors, *saved, 0.0, True, False, False)
     assert image.shape == background.shape
     assert [x.shape for x in gradients[:5]] == [x.shape for x in tensors[:5]]
     assert {x.device.type for x in (image, *saved, *gradients)} == {"cuda"}
@@ -156,14 +155,3 @@ def test_gradcheck_of_the_image_alone_needs_no_background_gradient() -> None:
     paint(strokes, torch.rand(1, 3, 8, 8)).sum().backward()
     assert strokes.color.grad is not None
     assert strokes.points.grad is None
-
-
-def test_deterministic_mode_is_refused_on_a_gpu() -> None:
-    backward, gpu = torch.ops.neural_paint.paint_backward.default, torch.device("cuda")
-    operators.alert_not_deterministic(backward, torch.device("cpu"))
-    torch.use_deterministic_algorithms(True)
-    with pytest.raises(RuntimeError, match="paint_backward does not have a deterministic implementation on cuda"):
-        operators.alert_not_deterministic(backward, gpu)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    with pytest.warns(UserWarning, match="paint_backward does not have a deterministic implementation on cuda"):
-        operators.alert_not_deterministic(backward, gpu)

@@ -15,16 +15,25 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
 from neural_paint.kernels.bins import paint_bounds_kernel
+from neural_paint.kernels.exact_sum import round_kernel
 from neural_paint.kernels.paint import CHUNK, TILE, WINDOW, paint_kernel
 from neural_paint.kernels.paint_backward import paint_backward_kernel
 from neural_paint.kernels.scene import LAUNCH
 
-KERNELS = (paint_bounds_kernel, paint_kernel, paint_backward_kernel)
-
-POINTERS = {"texture_id": "*i64", "evaluated": "*i32", "ends": "*i64",
+# Integers behind a pointer, by name; what else is a tensor, is float32.
+POINTERS = {"texture_id": "*i64", "evaluated": "*i32", "sums": "*i64", "ends": "*i64",
             **dict.fromkeys(("touched", "tile_of", "listed", "ranges", "deepest"), "*i32")}  # fmt: skip
+# Gradients are summed in floats or, deterministically, in digits.
+DIGITS = {name: "*i64" for name in paint_backward_kernel.arg_names if name.startswith("d_")}
+KERNELS = {
+    "bounds": (paint_bounds_kernel, POINTERS),
+    "paint": (paint_kernel, POINTERS),
+    "backward": (paint_backward_kernel, POINTERS),
+    "deterministic backward": (paint_backward_kernel, {**POINTERS, **DIGITS}),
+    "round": (round_kernel, POINTERS),
+}
 NUMBERS = ("strokes", "channels", "height", "width", "background_step", "texture_height", "texture_width", "segments",
-           "tiles", "color_values", "textures", "count", "per_canvas", "columns", "rows")  # fmt: skip
+           "tiles", "color_values", "textures", "numbers", "count", "per_canvas", "columns", "rows")  # fmt: skip
 
 BLOCKS = {"TILE": TILE, "WINDOW": WINDOW, "CHUNK": CHUNK, "BLOCK": 64}
 # Everything that a stroke can have.
@@ -40,13 +49,16 @@ GAUSSIANS = {
     gaussians.rasterise_kernel: gaussians.BATCH,
     gaussians.rasterise_backward_kernel: gaussians.BACKWARD_BATCH,
 }
+OPPONENT = {"TILE": gaussians.TILE, "BLOCK": gaussians.BLOCK}
 
 
-def cubin(kernel: Any, constants: dict[str, Any], options: dict[str, Any], capability: int) -> bytes:
+def cubin(
+    kernel: Any, pointers: dict[str, str], constants: dict[str, Any], options: dict[str, Any], capability: int
+) -> bytes:
     def kind(name: str) -> str:
         if name in constants:
             return "constexpr"
-        return "i32" if name in NUMBERS else "fp32" if name == "closing" else POINTERS.get(name, "*fp32")
+        return "i32" if name in NUMBERS else "fp32" if name == "closing" else pointers.get(name, "*fp32")
 
     source = ASTSource(
         fn=kernel,
@@ -58,15 +70,18 @@ def cubin(kernel: Any, constants: dict[str, Any], options: dict[str, Any], capab
 
 if __name__ == "__main__":
     capabilities = sys.argv[1:]
+    scenes = [*product(capabilities, (CUBIC,)), (capabilities[0], DAB)]
     work = [
-        *((kernel, CUBIC, LAUNCH, capability) for kernel, capability in product(KERNELS, capabilities)),
-        *((kernel, DAB, LAUNCH, capabilities[0]) for kernel in KERNELS),
         *(
-            (kernel, {"TILE": gaussians.TILE, "BLOCK": gaussians.BLOCK, "BATCH": batch}, gaussians.LAUNCH, capability)
+            (f"{name} D={constants['D']}", kernel, pointers, constants, LAUNCH, capability)
+            for (name, (kernel, pointers)), (capability, constants) in product(KERNELS.items(), scenes)
+        ),
+        *(
+            (kernel.__name__, kernel, POINTERS, {**OPPONENT, "BATCH": batch}, gaussians.LAUNCH, capability)
             for (kernel, batch), capability in product(GAUSSIANS.items(), capabilities)
         ),
     ]
-    for kernel, constants, options, capability in work:
-        code = cubin(kernel, constants, options, int(capability))
-        assert code.startswith(b"\x7fELF"), kernel
-        print(f"sm_{capability} {kernel.__name__}: {len(code)} bytes")
+    for name, kernel, pointers, constants, options, capability in work:
+        code = cubin(kernel, pointers, constants, options, int(capability))
+        assert code.startswith(b"\x7fELF"), name
+        print(f"sm_{capability} {name}: {len(code)} bytes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -50,20 +49,6 @@ def call(op: Callable[..., Any], *arguments: Any, recorded: bool) -> Any:
         return op(*arguments)
     with torch._C._AutoDispatchBelowAutograd():
         return op(*arguments)
-
-
-def alert_not_deterministic(op: Any, device: torch.device) -> None:
-    """As torch's own operators do, for one whose last bits differ from run to run on a GPU."""
-    if not torch.are_deterministic_algorithms_enabled() or device.type == "cpu":
-        return
-    name = op.name().removeprefix("neural_paint::")
-    message = (
-        f"{name} does not have a deterministic implementation on {device.type}, but you set "
-        "'torch.use_deterministic_algorithms(True)'"
-    )
-    if not torch.is_deterministic_algorithms_warn_only_enabled():
-        raise RuntimeError(message)
-    warnings.warn(message, stacklevel=2)
 
 
 def register_once_differentiable(op: Any, public: str) -> None:

@@ -29,7 +29,8 @@ def paint(
     """Paint strokes over a background, stroke 0 first; differentiable in every field and in the background.
 
     The stroke model is that of docs/stroke_model.md; `neural_paint.reference.paint` is the same in plain PyTorch.
-    Alpha 0 leaves a pixel's bits alone, alpha 1 replaces them. Results have the same bits for any number of threads.
+    Alpha 0 leaves a pixel's bits alone, alpha 1 replaces them. Results have the same bits for any number of threads,
+    and on a GPU every run; gradients there, only under `torch.use_deterministic_algorithms(True)`.
 
     Args:
         strokes: N strokes for each of B canvases, in pixels of the background.
@@ -189,8 +190,6 @@ def _save(ctx: Any, ops: Operators, inputs: tuple[Any, ...], saved: Sequence[Ten
 def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     *_, texture_gradient, _id, background_gradient, _t_min, _segments = ctx.needs_input_grad
     saved = ctx.saved_tensors
-    if ctx.ops is _OPERATORS["triton"]:
-        operators.alert_not_deterministic(ctx.ops.backward, grad.device)
     # Gradients that are to be differentiated again need the operator's own autograd, which refuses.
     recorded = torch.is_grad_enabled()
     deterministic = torch.are_deterministic_algorithms_enabled()
