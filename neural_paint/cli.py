@@ -190,7 +190,7 @@ def paint(
         int,
         typer.Option(
             metavar="N",
-            help="Of the random numbers: equal seeds and steps give equal paintings.",
+            help="Of the random numbers: equal seeds and steps give equal paintings on one CPU.",
             callback=_within(0, 2**63 - 1),
         ),
     ] = 0,

@@ -52,9 +52,10 @@ class Painting:
         self._under = self.background.expand_as(photo).contiguous()
         self.canvas = self._under
         self.parameters = StrokeParameters(batch, channels, strokes, self._spacing, brush, photo)
-        # How many times the painting up to the middle of each stroke is longer than the shortest prefix, in octaves.
+        # Where each stroke comes in the painting, in octaves from the end of the shortest prefix.
         self._octave = ((torch.arange(strokes, dtype=torch.float64) + 0.5) / _FIRST_PREFIX).log2().to(photo.device)
-        # What changes from step to step: numbers on the device, where a captured step finds them.
+        # What changes between steps, on the device, where a captured step finds it: the size of the step, how far
+        # prefixes have gone through the lengths, where the last stroke that is placed comes.
         self._rate, self._turn, self._octaves = self._octave.new_zeros(3).unbind()
         self._graph = StepGraph(photo.device)
 
@@ -116,9 +117,10 @@ class Painting:
         return tuple(x.detach() for x in (*fields, canvas, error / self._photo[0].numel()))
 
     def _next_parts(self) -> tuple[Tensor, Tensor]:
-        """Which strokes are the next prefix, between the shortest one and the whole, all doublings equally often; and
-        which are the others. Masks, as shapes that change would need a new graph."""
+        """Masks of the next prefix, between the shortest one and the whole, all doublings equally often, and of the
+        others. With slices in their place, shapes would change from step to step."""
         self._turn.add_(_GOLDEN).frac_()
         # Where there are fewer strokes than in the shortest prefix, it is the whole.
         length = torch.minimum(self._turn * self._octaves, self._octaves)
-        return self._octave < length, (self._octave >= length) & (self._octave < self._octaves)
+        placed, first = self._octave < self._octaves, self._octave < length
+        return first, placed & ~first
