@@ -1,7 +1,7 @@
 """Paints forward and backward on a GPU, and compares with the CPU in double precision: small enough for
 compute-sanitizer. Exits with 1 where a check fails; see benchmarks/gpu_check.sh.
 
-    python benchmarks/gpu_program.py [--device cuda] [--checks scenes bits graph]
+    python benchmarks/gpu_program.py [--device cuda] [--checks scenes bits graph painter]
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import math
 import time
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from neural_paint import Strokes, backends, paint
+from neural_paint.io import demo_photo, load_image
+from neural_paint.tasks import reconstruct
 from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, brush_strokes
 
 # A dab to a cubic, ramps of everything, textures, the exits of opaque paint, lists of several chunks and segments, and
@@ -152,7 +155,17 @@ class Optimisation:
         self.loss = loss.detach()
 
 
-CHECKS = {"scenes": check_scenes, "bits": check_bits, "graph": check_graph}
+def check_painter(device: str) -> None:
+    """The painter, which replays its steps as a CUDA graph, paints as well as on the CPU."""
+    photo = load_image(demo_photo(), size=64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # that a step could not be captured
+        *_, painted = reconstruct(photo.to(device), 80, steps=100)
+    *_, expected = reconstruct(photo, 80, steps=100)
+    assert painted.psnr > expected.psnr - 0.5, f"{painted.psnr:.2f} dB, on the CPU {expected.psnr:.2f} dB"
+
+
+CHECKS = {"scenes": check_scenes, "bits": check_bits, "graph": check_graph, "painter": check_painter}
 
 
 def main() -> int:
@@ -167,7 +180,7 @@ def main() -> int:
         try:
             CHECKS[name](options.device)
             outcome = "pass"
-        except (AssertionError, RuntimeError) as error:
+        except (AssertionError, RuntimeError, Warning) as error:
             outcome = f"FAIL: {error}"
             failed += 1
         print(f"{name}: {outcome} ({time.perf_counter() - begun:.1f} s)")

@@ -69,15 +69,21 @@ def _within(low: float, high: float) -> Callable[[Any], Any]:
 def _device(name: str) -> str:
     """A device that `paint` has a kernel for; `auto` is the fastest of them."""
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() and "cpp" in backends.available("cuda") else "cpu"
+        return "cuda" if torch.cuda.is_available() and _has_kernel("cuda") else "cpu"
+    listed = "`neural-paint info` lists what can"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise typer.BadParameter(f"must be auto, cpu, cuda or cuda:N, got {name}") from None
-    count = torch.cuda.device_count() if device.type == "cuda" else 1
-    if (device.index or 0) >= count or "cpp" not in backends.available(device):
-        raise typer.BadParameter(f"{name} cannot be used here; `neural-paint info` lists what can")
+    if (device.index or 0) >= (torch.cuda.device_count() if device.type == "cuda" else 1):
+        raise typer.BadParameter(f"{name} cannot be used here, as torch finds no such device; {listed}")
+    if not _has_kernel(device):
+        raise typer.BadParameter(f"{name} cannot be used here, as there is no kernel for it; {listed}")
     return name
+
+
+def _has_kernel(device: torch.device | str) -> bool:
+    return backends.available(device)[0] != "reference"
 
 
 def _brush(name: str) -> str:
@@ -184,7 +190,7 @@ def paint(
         int,
         typer.Option(
             metavar="N",
-            help="Of the random numbers: equal seeds and steps give equal paintings.",
+            help="Of the random numbers: equal seeds and steps give equal paintings on one CPU.",
             callback=_within(0, 2**63 - 1),
         ),
     ] = 0,

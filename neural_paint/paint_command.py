@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -133,11 +134,15 @@ def _optimise(photo: Tensor, options: PaintOptions, received: list[int], title: 
     )
     with Progress(sys.stderr, title) as progress:
         for step in painter:
-            text = f"step {step.index + 1}, {step.strokes.num_strokes} strokes, {step.psnr:.2f} dB"
-            progress.show(step.progress, text)
+            progress.show(step.progress, partial(_state, step))
             if received:
                 break
     return step
+
+
+def _state(step: Step) -> str:
+    """Synchronises with the device."""
+    return f"step {step.index + 1}, {step.strokes.num_strokes} strokes, {step.psnr:.2f} dB"
 
 
 def _write(painting: Painting, job: Job, video: VideoOptions) -> tuple[int, list[Path]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class Painting:
         for band in render_bands(self.strokes, self.canvas, self.background, self.size):
             yield band
             rows += band.shape[2]
-            progress.show(rows / height, f"{width} x {height} pixels")
+            progress.show(rows / height, lambda: f"{width} x {height} pixels")
 
     def _frames(self, progress: Progress, path: Path, options: VideoOptions, fps: int) -> Iterator[Tensor]:
         total = max(2, round(options.seconds * fps))
@@ -86,4 +87,4 @@ class Painting:
         frames = timelapse(self.strokes, self.canvas, self.background, size, total, hold=hold)
         for index, frame in enumerate(frames, 1):
             yield frame
-            progress.show(index / total, f"frame {index} of {total}")
+            progress.show(index / total, partial("frame {} of {}".format, index, total))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 import rich.progress
 from rich.console import Console
 
-# Seconds between two lines where there is no terminal.
+# Seconds between two lines where there is no terminal, and between two states of the bar.
 _LINE_EVERY = 5.0
+_BAR_EVERY = 0.1
 
 
 def say(message: str) -> None:
@@ -58,11 +59,13 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, share: float, description: str) -> None:
-        """`share` of the work, in [0, 1], is done."""
-        self._bar.update(self._task, completed=share, description=f"{self._title}{description}")
+    def show(self, share: float, describe: Callable[[], str]) -> None:
+        """`share` of the work, in [0, 1], is done; what to say of it is asked for when there is something to say."""
         now = time.perf_counter()
-        if self._bar.disable and now - self._told >= _LINE_EVERY:
-            self._told = now
-            text = f"{share:4.0%}  {self._title}{description}, {now - self._begun:.0f} s"
-            print(text, file=self._stream, flush=True)
+        if now - self._told < (_LINE_EVERY if self._bar.disable else _BAR_EVERY):
+            return
+        self._told = now
+        description = f"{self._title}{describe()}"
+        self._bar.update(self._task, completed=share, description=description)
+        if self._bar.disable:
+            print(f"{share:4.0%}  {description}, {now - self._begun:.0f} s", file=self._stream, flush=True)

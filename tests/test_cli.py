@@ -9,7 +9,7 @@ import torch
 from command_line import QUICK, fails, run
 from PIL import Image
 
-from neural_paint import __version__
+from neural_paint import __version__, backends, cli
 from neural_paint.io import load_image, load_strokes, save_image
 from neural_paint.tasks import render
 
@@ -116,8 +116,8 @@ def test_brush(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (("--fit", "15"), "'--fit': must be in 16 .. 16,384, got 15"),
         (("--brush", "broom"), "'--brush': must be one of round, dry, pastel, got broom"),
         (("--device", "abacus"), "'--device': must be auto, cpu, cuda or cuda:N, got abacus"),
-        (("--device", "cuda:99"), "'--device': cuda:99 cannot be used here"),
-        (("--device", "meta"), "'--device': meta cannot be used here"),
+        (("--device", "cuda:99"), "'--device': cuda:99 cannot be used here, as torch finds no such device"),
+        (("--device", "meta"), "'--device': meta cannot be used here, as there is no kernel for it"),
         (("--save", "strokes.xml"), "a stroke file ends in .safetensors or .json, got strokes.xml"),
         (("--video", "a.avi"), "cannot write a.avi: the name must end in one of .mp4, .gif"),
         (("--video", "a.mp4", "--video-size", "8193"), "'--video-size': must be in 2 .. 8,192, got 8193"),
@@ -133,6 +133,44 @@ def test_bad_options(
     output = tmp_path / "painting.png"
     assert message in fails(capsys, "paint", photo, "-o", output, *options)
     assert not output.exists()
+
+
+def test_a_gpu_that_is_not_there(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    for command in (("paint", photo), ("render", tmp_path / "strokes.json")):
+        message = fails(capsys, *command, "-o", tmp_path / "painting.png", "--device", "cuda")
+        assert "'--device': cuda cannot be used here, as torch finds no such device" in message
+
+
+@pytest.mark.parametrize(
+    ("there", "kernels", "device"),
+    [
+        (True, ["cpp", "triton", "reference"], "cuda"),
+        (True, ["triton", "reference"], "cuda"),
+        (True, ["reference"], "cpu"),
+        (False, ["cpp", "reference"], "cpu"),
+    ],
+)
+def test_the_fastest_device_is_chosen(
+    there: bool, kernels: list[str], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(backends, "available", lambda device: kernels)
+    assert cli._device("auto") == device
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
+def test_paints_on_a_gpu(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str) -> None:
+    save, video, poster = tmp_path / "strokes.json", tmp_path / "painting.gif", tmp_path / "poster.png"
+    files = ("-o", tmp_path / "painting.png", "--save", save, "--video", video, "--video-seconds", "0.5")
+    for budget in (("--steps", "30"), ("--seconds", "0.5")):
+        options = ("--strokes", "12", "--fit", "32", *budget, "--device", device)
+        assert run(capsys, "paint", photo, *files, *options)[0::2] == (0, "")
+    assert run(capsys, "render", save, "-o", poster, "--size", "90", "--device", device)[0::2] == (0, "")
+    assert load_image(poster).shape == (1, 3, 60, 90)
 
 
 @pytest.mark.parametrize(

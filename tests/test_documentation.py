@@ -9,7 +9,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "csrc" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES = re.findall(r"^```python\n(.+?)^```$", PAGES[0].read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _examples(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.+?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+EXAMPLES = _examples(ROOT / "README.md")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
@@ -17,6 +23,12 @@ def test_examples_of_the_readme_run(example: str, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
     assert list(tmp_path.iterdir())
+
+
+@pytest.mark.gpu
+def test_examples_of_the_page_on_gpus_run() -> None:
+    for example in _examples(ROOT / "docs" / "gpu.md"):
+        exec(compile(example, "gpu.md", "exec"), {})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

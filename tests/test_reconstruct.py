@@ -215,11 +215,11 @@ def test_rejects_bad_photos(photo: object, error: type[Exception], message: str)
 
 
 def test_bad_gradients_do_no_harm() -> None:
-    parameters = StrokeParameters(1, 3, 8.0, BRUSHES["round"], torch.empty(0))
+    parameters = StrokeParameters(1, 3, 4, 8.0, BRUSHES["round"], torch.empty(0))
     parameters.append(torch.rand(1, 4, 3, 2) * 32, torch.rand(1, 4, 3), 3.0, torch.Generator())
     for value in (float("nan"), float("inf"), -1e9, 0.0):
         for _ in range(20):
-            parameters.update(torch.full_like(parameters.rows, value), 1.0)
+            parameters.update(torch.full_like(parameters.rows, value), torch.tensor(1.0))
         parameters.strokes().validate()
 
 

@@ -47,6 +47,8 @@ struct TileRange {
 
 template <int D, typename T>
 TileRange tile_range(const Scene<T>& scene, int64_t b, int64_t n) {
+  // What strokes are left out by on purpose comes first: it costs next to nothing.
+  if (!(scene.feather(b, n) > T(0))) return {};
   const Box<T> box = stroke_box<D>(scene, b, n);
   // Clamped as floating point first: a huge or empty box must not overflow the integer.
   const auto tile = [](T pixel, int64_t tiles) {
@@ -87,14 +89,25 @@ Bins bin(const Scene<T>& scene) {
   torch::stable::parallel_for(0, scene.batch * scene.strokes, 256, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) ranges[i] = tile_range<D>(scene, i / scene.strokes, i % scene.strokes);
   });
+  // Those that reach any tile, canvas after canvas.
+  std::vector<int32_t> reaching;
+  std::vector<int64_t> begins;
+  reaching.reserve(ranges.size());
+  for (int64_t b = 0; b < scene.batch; ++b) {
+    begins.push_back(int64_t(reaching.size()));
+    for (int64_t n = 0; n < scene.strokes; ++n)
+      if (ranges[b * scene.strokes + n].y1 > 0) reaching.push_back(int32_t(n));
+  }
+  begins.push_back(int64_t(reaching.size()));
   Bins bins;
 
-  // One row of tiles at a time: each scans all strokes of its canvas, so rows need nothing of each other.
+  // One row of tiles at a time: each scans those strokes of its canvas, so rows need nothing of each other.
   const int64_t rows = tile_rows(scene), columns = tile_columns(scene);
   bins.offsets.assign(tiles(scene) + 1, 0);
   const auto visit_row = [&](int64_t unit, auto&& visit) {
     const int64_t b = unit / rows, row = unit % rows;
-    for (int64_t n = 0; n < scene.strokes; ++n) {
+    for (int64_t i = begins[b]; i < begins[b + 1]; ++i) {
+      const int32_t n = reaching[i];
       const TileRange& range = ranges[b * scene.strokes + n];
       if (row < range.y0 || row >= range.y1) continue;
       for (int64_t column = range.x0; column < range.x1; ++column) visit(unit * columns + column, n);
@@ -102,13 +115,13 @@ Bins bin(const Scene<T>& scene) {
   };
   const auto no_worker = [] { return nullptr; };
   for_each_unit(scene.batch * rows, no_worker, [&](std::nullptr_t, int64_t unit) {
-    visit_row(unit, [&](int64_t tile, int64_t) { ++bins.offsets[tile + 1]; });
+    visit_row(unit, [&](int64_t tile, int32_t) { ++bins.offsets[tile + 1]; });
   });
   for (int64_t tile = 0; tile < tiles(scene); ++tile) bins.offsets[tile + 1] += bins.offsets[tile];
   bins.strokes.resize(bins.offsets.back());
   for_each_unit(scene.batch * rows, no_worker, [&](std::nullptr_t, int64_t unit) {
     std::vector<int64_t> cursor(bins.offsets.begin() + unit * columns, bins.offsets.begin() + (unit + 1) * columns);
-    visit_row(unit, [&](int64_t tile, int64_t n) { bins.strokes[cursor[tile - unit * columns]++] = int32_t(n); });
+    visit_row(unit, [&](int64_t tile, int32_t n) { bins.strokes[cursor[tile - unit * columns]++] = n; });
   });
   return bins;
 }

@@ -13,6 +13,7 @@ from neural_paint.strokes import Strokes
 from neural_paint.tasks.parameters import MIN_RADIUS, StrokeParameters
 from neural_paint.tasks.placement import place, stroke_worth
 from neural_paint.tasks.schedule import Wave
+from neural_paint.tasks.step_graph import StepGraph
 
 # Share of the strokes that each wave takes up and places anew.
 _RELOCATED = 0.1
@@ -22,6 +23,8 @@ _MIN_STROKES_PER_SIDE = 8
 _FIRST_PREFIX = 8
 # What the logarithm of a prefix's error counts for, next to the whole painting's, per doubling of the prefix.
 _PREFIX_WEIGHT = 0.1
+# The feather of a stroke that is not painted: `paint` culls it, and its gradients are 0.
+_LEFT_OUT = -1.0
 # Multiples of this spread evenly over [0, 1) modulo 1, however many there are.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -44,12 +47,17 @@ class Painting:
         self._spacing = side / max(math.sqrt(strokes), _MIN_STROKES_PER_SIDE)
         self._photo = photo
         self._generator = generator
-        self._turn = 0.0
         self._moved = False
         self.background = photo.mean((2, 3), keepdim=True).clamp(0, 1)
         self._under = self.background.expand_as(photo).contiguous()
         self.canvas = self._under
-        self.parameters = StrokeParameters(batch, channels, self._spacing, brush, photo)
+        self.parameters = StrokeParameters(batch, channels, strokes, self._spacing, brush, photo)
+        # Where each stroke comes in the painting, in octaves from the end of the shortest prefix.
+        self._octave = ((torch.arange(strokes, dtype=torch.float64) + 0.5) / _FIRST_PREFIX).log2().to(photo.device)
+        # What changes between steps, on the device, where a captured step finds it: the size of the step, how far
+        # prefixes have gone through the lengths, where the last stroke that is placed comes.
+        self._rate, self._turn, self._octaves = self._octave.new_zeros(3).unbind()
+        self._graph = StepGraph(photo.device)
 
     def begin_wave(self, wave: Wave) -> None:
         """Take up the strokes that are worth least, and place these and the wave's own where the error is."""
@@ -61,6 +69,7 @@ class Painting:
         radius = max(wave.radius * self._spacing, MIN_RADIUS)
         placement = place(self._photo, self.canvas, missing, radius, self._generator)
         self.parameters.append(placement.points, placement.color, radius, self._generator)
+        self._octaves.fill_(math.log2(wave.total / _FIRST_PREFIX))
         self.canvas = paint(self.parameters.strokes(), self._under)
         self._moved = False
 
@@ -69,44 +78,49 @@ class Painting:
         self.parameters.keep(worth.argsort(1)[:, count:].sort(1).values)
         self.canvas = paint(self.parameters.strokes(), self._under)
 
+    def step(self, rate: float) -> tuple[Strokes, Tensor]:
+        """Move the strokes one step of size `rate`; returns what they were before, and their canvases' mean squared
+        errors, which like `canvas` no later step changes."""
+        self._rate.fill_(rate)
+        *fields, self.canvas, mse = self._graph.run(self._advance)
+        self._moved = True
+        count, texture = self.parameters.count, self.parameters.texture
+        points, radius, color, opacity, feather = (field[:, :count] for field in fields)
+        texture_id = None if texture is None else self.parameters.texture_id[:, :count].clone()
+        strokes = Strokes(
+            points=points,
+            radius=radius,
+            color=color,
+            opacity=opacity,
+            feather=feather,
+            texture=texture,
+            texture_id=texture_id,
+        )
+        return strokes, mse
+
     @torch.enable_grad()
-    def evaluate(self) -> tuple[Strokes, Tensor, Tensor]:
-        """The strokes, the mean squared error of each canvas, and the gradient with respect to the parameters."""
-        rows = self.parameters.rows.clone().requires_grad_()
+    def _advance(self) -> tuple[Tensor, ...]:
+        """The whole of a step on the device, for `StepGraph`."""
+        rows = self.parameters.rows.detach().requires_grad_()
         strokes = self.parameters.strokes(rows)
-        first = self._next_prefix()
-        below, above = _split(strokes, first)
-        sketch = paint(below, self._under) if first else self._under
-        canvas = paint(above, sketch)
+        first, others = self._next_parts()
+        sketch = paint(strokes.replace(feather=torch.where(first, strokes.feather, _LEFT_OUT)), self._under)
+        canvas = paint(strokes.replace(feather=torch.where(others, strokes.feather, _LEFT_OUT)), sketch)
         # Sums, not means: Adam does not mind, and gradients stay far above its epsilon.
         error = (canvas - self._photo).square().sum((1, 2, 3))
-        loss = error
-        if first:
-            sketch_error = (sketch - self._photo).square().sum((1, 2, 3))
-            octaves = math.log2(strokes.num_strokes / _FIRST_PREFIX)
-            ratio = (error / sketch_error.clamp(min=1e-9)).detach()
-            loss = loss + _PREFIX_WEIGHT * octaves * ratio * sketch_error
+        sketch_error = (sketch - self._photo).square().sum((1, 2, 3))
+        ratio = (error / sketch_error.clamp(min=1e-9)).detach()
+        loss = error + _PREFIX_WEIGHT * self._octaves.clamp(min=0) * ratio * sketch_error
         (grad,) = torch.autograd.grad(loss.sum(), rows)
-        self.canvas = canvas.detach()
-        return strokes.detach(), error.detach() / self._photo[0].numel(), grad
+        self.parameters.update(grad, self._rate)
+        fields = (strokes.points, strokes.radius, strokes.color, strokes.opacity, strokes.feather)
+        return tuple(x.detach() for x in (*fields, canvas, error / self._photo[0].numel()))
 
-    def _next_prefix(self) -> int:
-        """A length between the shortest prefix and the whole, all doublings equally often; 0 with too few strokes."""
-        count = self.parameters.count
-        if count <= _FIRST_PREFIX:
-            return 0
-        self._turn = (self._turn + _GOLDEN) % 1
-        return round(_FIRST_PREFIX * (count / _FIRST_PREFIX) ** self._turn)
-
-    def update(self, grad: Tensor, rate: float) -> None:
-        self.parameters.update(grad, rate)
-        self._moved = True
-
-
-def _split(strokes: Strokes, first: int) -> tuple[Strokes, Strokes]:
-    """The first strokes and the others, by a split: its gradient costs less than that of two slices."""
-    fields = strokes.fields()
-    texture = fields.pop("texture", None)
-    parts = {name: tensor.split([first, strokes.num_strokes - first], 1) for name, tensor in fields.items()}
-    below, above = (Strokes(texture=texture, **{name: part[i] for name, part in parts.items()}) for i in (0, 1))
-    return below, above
+    def _next_parts(self) -> tuple[Tensor, Tensor]:
+        """Masks of the next prefix, between the shortest one and the whole, all doublings equally often, and of the
+        others. With slices in their place, shapes would change from step to step."""
+        self._turn.add_(_GOLDEN).frac_()
+        # Where there are fewer strokes than in the shortest prefix, it is the whole.
+        length = torch.minimum(self._turn * self._octaves, self._octaves)
+        placed, first = self._octave < self._octaves, self._octave < length
+        return first, placed & ~first

@@ -62,7 +62,8 @@ def reconstruct(
         save_image("painting.png", step.canvas)
 
     The caller may stop at any time: what was yielded last is a valid painting. With `steps`, equal arguments give the
-    same bits on the same machine; with `seconds`, they cannot.
+    same bits on the same CPU; with `seconds` they cannot, nor on a GPU, where sums are taken in any order. On CUDA the
+    steps are replayed as a CUDA graph (docs/gpu.md).
 
     Args:
         photo: (B, C, H, W) floating tensor in [0, 1], on the device to work on. Each photograph of a batch gets its own
@@ -83,7 +84,7 @@ def reconstruct(
     photo = photo.detach() if photo.dtype == torch.float64 else photo.detach().float()
     if fit is not None and fit != max(photo.shape[2:]):
         photo = _resize(photo, fit)
-    budget = Budget(DEFAULT_STEPS if steps is None else steps, seconds)
+    budget = Budget(DEFAULT_STEPS if steps is None else steps, seconds, photo.device)
     painting = Painting(photo.contiguous(), strokes, BRUSHES[brush], torch.Generator().manual_seed(seed))
     return _optimise(painting, waves(strokes, BRUSHES[brush].radius), budget)
 
@@ -119,11 +120,10 @@ def _optimise(painting: Painting, waves: list[Wave], budget: Budget) -> Iterator
         is_last = budget.is_last
         while waves and (is_last or budget.progress >= waves[0].begin):
             painting.begin_wave(waves.pop(0))
-        strokes, mse, grad = painting.evaluate()
+        strokes, mse = painting.step(rate(budget.progress))
         budget.end_step()
         progress = 1.0 if is_last else budget.progress
         yield Step(budget.index - 1, progress, strokes, painting.canvas, painting.background.flatten(1), mse)
         if is_last:
             return
         budget.begin_step()
-        painting.update(grad, rate(progress))

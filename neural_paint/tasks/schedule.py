@@ -6,6 +6,8 @@ import math
 import time
 from typing import NamedTuple
 
+import torch
+
 # The first strokes are placed at once, then as many again and again; all are there by this share of the budget.
 _FIRST_WAVE = 16
 _GROWN_AT = 0.18
@@ -57,11 +59,12 @@ def rate(progress: float) -> float:
 
 
 class Budget:
-    """Steps or seconds, and how much of them is used up."""
+    """Steps or seconds on a device, and how much of them is used up."""
 
-    def __init__(self, steps: int, seconds: float | None) -> None:
+    def __init__(self, steps: int, seconds: float | None, device: torch.device) -> None:
         self._steps = steps
         self._seconds = seconds
+        self._device = device
         self._begun = time.perf_counter()
         self._duration = 0.0
         self.spent = 0.0
@@ -71,6 +74,9 @@ class Budget:
         self._begun = time.perf_counter()
 
     def end_step(self) -> None:
+        if self._seconds is not None and self._device.type == "cuda":
+            # A step has only been launched so far, and whoever looks at it would do the waiting.
+            torch.cuda.current_stream(self._device).synchronize()
         self._duration = time.perf_counter() - self._begun
         self.spent += self._duration
         self.index += 1
