@@ -62,7 +62,7 @@ def reconstruct(
         save_image("painting.png", step.canvas)
 
     The caller may stop at any time: what was yielded last is a valid painting. With `steps`, equal arguments give the
-    same bits on the same CPU; with `seconds` they cannot, nor on a GPU, where sums are taken in any order. On CUDA the
+    same bits on the same CPU; with `seconds` they cannot, nor on a GPU, where sums are taken in any order. There the
     steps are replayed as a CUDA graph (docs/gpu.md).
 
     Args:
