@@ -9,7 +9,7 @@ NP_MATH_BEGIN
 // Bytes in a vector register of the instruction set that this file is being compiled for. A macro of our own: `#pragma
 // target` comes too late for the compiler's.
 #if !defined(NP_VECTOR_BYTES)
-#define NP_VECTOR_BYTES 16
+#error "NP_VECTOR_BYTES must be defined before the first header"
 #endif
 
 template <typename T>

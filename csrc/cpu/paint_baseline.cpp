@@ -1,5 +1,6 @@
 // paint for any CPU, in both precisions.
 #define NP_MATH_NAMESPACE baseline
+#define NP_VECTOR_BYTES 16
 #include "paint_call.h"
 #include "paint_kernels.h"
 

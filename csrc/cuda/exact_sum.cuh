@@ -5,7 +5,6 @@
 // U. Kulisch, W. L. Miranker, The Arithmetic of the Digital Computer: A New Approach, SIAM Review 28(1), 1986.
 #pragma once
 
-#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -57,12 +56,14 @@ struct ExactSums {
   NP_HOST_DEVICE T sum(int64_t i) const {
     if (digits[kDigits * count + i] != 0) return std::numeric_limits<T>::quiet_NaN();
     int64_t carry = 0;
+    NP_ROLL
     for (int d = 0; d < kDigits; ++d) carry = (digits[d * count + i] + carry) >> 32;
     const int64_t sign = carry < 0 ? -1 : 1;
     // The same once more, of the absolute value. Three digits from the first that is not zero hold more than a float.
     double last[3] = {}, first[3] = {};
     int first_place = 0;
     carry = 0;
+    NP_ROLL
     for (int d = 0; d <= kDigits; ++d) {
       const int64_t value = (d < kDigits ? sign * digits[d * count + i] : 0) + carry;
       carry = value >> 32;
@@ -74,7 +75,17 @@ struct ExactSums {
       for (int j = 0; j < 3; ++j) first[j] = last[j];
     }
     const double kept = (first[0] * 4294967296. + first[1]) * 4294967296. + first[2];
-    return T(double(sign) * std::ldexp(kept, 32 * (first_place - 2) + kUnit));
+    // In two halves, as the power alone may be beyond what a double holds.
+    const int power = 32 * (first_place - 2) + kUnit, half = power / 2;
+    return T(double(sign) * kept * power_of_two(half) * power_of_two(power - half));
+  }
+
+ private:
+  static NP_HOST_DEVICE double power_of_two(int power) {
+    const uint64_t bits = uint64_t(power + 1023) << 52;
+    double out;
+    std::memcpy(&out, &bits, sizeof(out));
+    return out;
   }
 };
 
