@@ -9,7 +9,7 @@
 NP_MATH_BEGIN
 
 // Strokes of a tile that are in hand at a time, strokes of a square that are kept evaluated, and as many chunks as
-// these may be. So, a block takes 44 KB of shared memory (float, 3 channels): two of them go on a multiprocessor with
+// these may be. So, a block takes 46 KB of shared memory (float, 3 channels): two of them go on a multiprocessor with
 // 100 KB, four on one with 228 KB.
 constexpr int kBackwardRoom = 64;
 constexpr int kChunk = 8;
@@ -20,8 +20,7 @@ constexpr int kInside = 2, kUntouched = 3;
 
 template <typename T>
 struct SquareShared {
-  SquareEntry<T> entries[32];
-  int16_t mine[kBackwardRoom];  // places in the tile's list of the strokes that may touch the square
+  SquareEntry<T> entries[kBackwardRoom];  // of the strokes in the tile's list those that may touch the square
   T above_chunk[kChunks][kSquarePixels];
   T t[kChunk][kSquarePixels], alpha[kChunk][kSquarePixels], above[kChunk][kSquarePixels];
 };
@@ -119,7 +118,7 @@ class SquareBackward {
       evaluate(chunk);
       if (!up || step < chunks - 1) continue;
       for (int slot = size_of(chunk) - 1; slot >= 0; --slot)
-        composite(slot, hits_[shared_.mine[chunk * kChunk + slot]]);
+        composite(slot, shared_.entries[chunk * kChunk + slot].stroke);
     }
   }
 
@@ -128,12 +127,8 @@ class SquareBackward {
     mine_ = 0;
     for (int first = 0; first < hits; first += 32) {
       const int i = first + block_.lane();
-      const uint32_t mask = square_.survey(block_, in_, i < hits ? hits_[i] : 0, i < hits, shared_.entries);
-      if (mask >> block_.lane() & 1)
-        shared_.mine[mine_ + count_bits(mask & ((1u << block_.lane()) - 1))] = static_cast<int16_t>(i);
-      mine_ += count_bits(mask);
+      mine_ += square_.survey(block_, in_, i < hits ? hits_[i] : 0, i < hits, shared_.entries + mine_);
     }
-    block_.sync_warp();
   }
 
   NP_HOST_DEVICE int size_of(int chunk) const {
@@ -143,11 +138,9 @@ class SquareBackward {
 
   NP_KERNEL_BODY void evaluate(int chunk) {
     const int size = size_of(chunk), lane = block_.lane();
-    const bool is_one = lane < size;
-    square_.survey(block_, in_, is_one ? hits_[shared_.mine[chunk * kChunk + lane]] : 0, is_one, shared_.entries);
     NP_ROLL
     for (int slot = 0; slot < size; ++slot) {
-      const SquareEntry<T>& entry = shared_.entries[slot];
+      const SquareEntry<T>& entry = shared_.entries[chunk * kChunk + slot];
       const Prepared<T, D>& prepared = stroke(entry.stroke);
       const int64_t k = in_.scene.strokes - 1 - entry.stroke;
       NP_ROLL
@@ -199,13 +192,13 @@ class SquareBackward {
     const T t = inside ? T(0) : kept;
     const T shown = above * alpha;
     T towards(0), d_t(0);  // how much more of this stroke would do: d_alpha over the transmittance above
+    StrokeColor<T> stroke_color(scene, square_.batch, n);
     NP_ROLL
-    for (int64_t c = 0; c < scene.channels; ++c) {
+    for (int64_t c = 0; c < scene.channels; ++c, stroke_color.next()) {
       T& below = this->below(c, i);
-      const T color = color_at(scene, square_.batch, n, c, t), grad = grad_[c * kTilePixels + 32 * i];
+      const T color = stroke_color.at(t), grad = grad_[c * kTilePixels + 32 * i];
       towards += over_d_alpha(grad, below, color);
-      if (scene.color_ends == 2)
-        d_t += (scene.color(square_.batch, n, 1, c) - scene.color(square_.batch, n, 0, c)) * (grad * shown);
+      d_t += stroke_color.increase() * (grad * shown);
       below = over(below, color, alpha);
     }
     const T f = inside ? T(-1) / stroke.inverse_feather : f_at(stroke, p, t);
@@ -249,8 +242,9 @@ NP_KERNEL_BODY void backward_body(Block& block, const Binned<T, D>& in, const In
                                   const Layers<T>& layers, const Gradients<T, D>& out) {
   using List = StrokeList<Block, T, D, kBackwardRoom>;
   auto& shared = *reinterpret_cast<BackwardShared<Block, T, D>*>(block.shared());
-  const Tile tile(in, block.index() / layers.count);
-  const int part = int(block.index() % layers.count);
+  const uint32_t index = uint32_t(block.index()), parts = uint32_t(layers.count);
+  const Tile tile(in, index / parts);
+  const int part = int(index % parts);
   SquareBackward<Block, T, D> square(block, in, incoming, layers, part, out, tile, shared.list.hits,
                                      shared.squares[block.warp()], shared.colors());
   const int32_t of_square = square.deepest();
@@ -260,13 +254,13 @@ NP_KERNEL_BODY void backward_body(Block& block, const Binned<T, D>& in, const In
   for (int warp = 0; warp < kWarps; ++warp) deepest = shared.deepest[warp] > deepest ? shared.deepest[warp] : deepest;
 
   const int32_t strokes = int32_t(in.scene.strokes);
-  const int64_t length = segment_length(strokes, incoming.segments);
+  const int32_t length = int32_t(segment_length(strokes, incoming.segments));
   const int32_t part_begin = int32_t(layers.begin(part));
   const int32_t part_end = int32_t(minimum(layers.end(part, strokes), int64_t(deepest)));
   List list(in, tile, shared.list);
   for (int32_t end = part_end, begin; end > part_begin; end = begin) {
-    const int segment = int((end - 1) / length);
-    begin = int32_t(maximum(segment * length, int64_t(part_begin)));
+    const int segment = (end - 1) / length;
+    begin = segment * length > part_begin ? segment * length : part_begin;
     // The list of the segment's strokes may come in several pieces: the lowest is done first, after a way down through
     // those above it. How many there are is known when the first is the only one, or after they have been counted.
     int piece = 0;

@@ -30,7 +30,11 @@ class ForwardPixels {
         part_(part),
         square_(square),
         painted_(painted + block.warp() * kSquarePixels + block.lane()) {
-    if (part > 0) saved_ = ceil_div(layers.begin(part), segment_length(in.scene.strokes, out.segments)) - 1;
+    if (out.evaluated != nullptr) {
+      segment_ = segment_length(in.scene.strokes, out.segments);
+      if (part > 0) saved_ = int32_t((uint32_t(layers.begin(part)) + uint32_t(segment_) - 1) / uint32_t(segment_)) - 1;
+      next_ = saved_ < out.segments - 1 ? (saved_ + 1) * segment_ : kNever;
+    }
     NP_UNROLL
     for (int i = 0; i < 2; ++i) {
       transmittance_[i] = below_[i] = T(square.holds(in, i));
@@ -50,7 +54,8 @@ class ForwardPixels {
     const Scene<T>& scene = in_.scene;
     const Prepared<T, D>& prepared = in_.strokes[square_.batch * scene.strokes + entry.stroke];
     const int64_t k = scene.strokes - 1 - entry.stroke;  // counted from the top
-    save_until(k);
+    if (k >= next_) save_until(k);
+    T weight[2] = {}, t[2] = {};
     NP_ROLL
     for (int i = 0; i < 2; ++i) {
       if (is_finished(i)) continue;
@@ -58,10 +63,8 @@ class ForwardPixels {
       if (!touched.any) continue;
       const T above = pick(transmittance_, i);
       if (!is_closed(above, scene.closing)) {
-        const T weight = above * touched.alpha;
-        NP_ROLL
-        for (int64_t c = 0; c < scene.channels; ++c)
-          painted_[c * kTilePixels + 32 * i] += weight * color_at(scene, square_.batch, entry.stroke, c, touched.t);
+        put(weight, i, above * touched.alpha);
+        put(t, i, touched.t);
         put(transmittance_, i, attenuate(above, touched.alpha));
       } else {
         const T below = attenuate(pick(below_, i), touched.alpha);
@@ -69,12 +72,19 @@ class ForwardPixels {
         if (is_closed(below, scene.closing)) put(evaluated_, i, static_cast<int32_t>(k + 1));
       }
     }
+    if (weight[0] == T(0) && weight[1] == T(0)) return;
+    StrokeColor<T> color(scene, square_.batch, entry.stroke);
+    T* painted = painted_;
+    NP_ROLL
+    for (int64_t c = 0; c < scene.channels; ++c, color.next(), painted += kTilePixels) {
+      painted[0] += weight[0] * color.at(t[0]);
+      painted[32] += weight[1] * color.at(t[1]);
+    }
   }
 
   NP_HOST_DEVICE void write() {
     const Scene<T>& scene = in_.scene;
-    const int64_t segment = segment_length(scene.strokes, out_.segments);
-    save_until(part_ + 1 < layers_.count ? layers_.begin(part_ + 1) - 1 : scene.strokes + out_.segments * segment);
+    save_until(part_ + 1 < layers_.count ? layers_.begin(part_ + 1) - 1 : kNever - 1);
     NP_UNROLL
     for (int i = 0; i < 2; ++i) {
       if (!square_.holds(in_, i)) continue;
@@ -107,13 +117,17 @@ class ForwardPixels {
 
   // Checkpoints of the segments that begin before stroke k.
   NP_HOST_DEVICE void save_until(int64_t k) {
-    if (out_.evaluated == nullptr) return;
-    const int64_t length = segment_length(in_.scene.strokes, out_.segments);
-    for (; saved_ < out_.segments - 1 && k >= (saved_ + 1) * length; ++saved_) NP_UNROLL
-    for (int i = 0; i < 2; ++i)
-      if (square_.holds(in_, i))
-        out_.checkpoints[place(square_.batch * (out_.segments - 1) + saved_, i)] =
-            is_closed(transmittance_[i], in_.scene.closing) ? T(0) : transmittance_[i];
+    while (k >= next_) {
+      NP_ROLL
+      for (int i = 0; i < 2; ++i) {
+        const T above = pick(transmittance_, i);
+        if (square_.holds(in_, i))
+          out_.checkpoints[place(square_.batch * (out_.segments - 1) + saved_, i)] =
+              is_closed(above, in_.scene.closing) ? T(0) : above;
+      }
+      ++saved_;
+      next_ = saved_ < out_.segments - 1 ? next_ + segment_ : kNever;
+    }
   }
 
   NP_HOST_DEVICE int64_t place(int64_t plane, int i) const {
@@ -129,7 +143,10 @@ class ForwardPixels {
   T transmittance_[2];
   T below_[2];  // transmittance of the strokes below the one that closed the pixel
   int32_t evaluated_[2];
-  int64_t saved_ = 0;
+  // Checkpoints that are saved, the stroke that the next one is due before, and from one to the next.
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+  int32_t saved_ = 0;
+  int64_t next_ = kNever, segment_ = 0;
 };
 
 // One block a part of a tile.
@@ -137,8 +154,9 @@ template <typename Block, typename T, int D>
 NP_KERNEL_BODY void forward_body(Block& block, const Binned<T, D>& in, const Painted<T>& out, const Layers<T>& layers) {
   using List = StrokeList<Block, T, D, kForwardRoom>;
   auto& shared = *reinterpret_cast<ForwardShared<Block, T, D>*>(block.shared());
-  const Tile tile(in, block.index() / layers.count);
-  const int part = int(block.index() % layers.count);
+  const uint32_t index = uint32_t(block.index()), parts = uint32_t(layers.count);
+  const Tile tile(in, index / parts);
+  const int part = int(index % parts);
   const Square<T> square(block, tile);
   SquareEntry<T>* const entries = shared.entries[block.warp()];
   ForwardPixels<Block, T, D> pixels(block, in, out, layers, part, square, shared.painted());
@@ -150,8 +168,8 @@ NP_KERNEL_BODY void forward_body(Block& block, const Binned<T, D>& in, const Pai
     for (int first = 0; first < hits && !finished; first += 32) {
       const int i = first + block.lane();
       const int32_t stroke = i < hits ? shared.list.hits[i] : 0;
-      for (uint32_t left = square.survey(block, in, stroke, i < hits, entries); left != 0; left &= left - 1)
-        pixels.paint(entries[lowest_bit(left)]);
+      const int touching = square.survey(block, in, stroke, i < hits, entries);
+      for (int k = 0; k < touching; ++k) pixels.paint(entries[k]);
       finished = block.ballot(pixels.is_finished(0) && pixels.is_finished(1)) == ~0u;
     }
     if (!block.sync_or(!finished)) break;

@@ -34,12 +34,12 @@ struct Square {
     return column() < in.scene.width && row(i) < in.scene.height;
   }
 
-  // The lane's stroke of up to 32, into the lane's entry; which of them may touch the square, a bit each.
+  // Of the lanes' strokes those that may touch the square, side by side in the lanes' order; how many they are.
   template <typename Block, int D>
-  NP_KERNEL_BODY uint32_t survey(Block& block, const Binned<T, D>& in, int32_t stroke, bool is_one,
-                                 SquareEntry<T>* entries) const {
+  NP_KERNEL_BODY int survey(Block& block, const Binned<T, D>& in, int32_t stroke, bool is_one,
+                            SquareEntry<T>* entries) const {
     bool reached = false;
-    block.sync_warp();  // the entries are read no more
+    SquareEntry<T> entry;
     if (is_one) {
       const Prepared<T, D>& prepared = in.strokes[batch * in.scene.strokes + stroke];
       reached = reaches(prepared.box, x, y, kSquare);
@@ -49,13 +49,14 @@ struct Square {
                                       ? neural_paint::survey<true>(prepared.stroke, center, kSquare)
                                       : neural_paint::survey<false>(prepared.stroke, center, kSquare);
         reached = found.reached != 0;
-        if (reached)
-          entries[block.lane()] = {found.t, found.t_x, found.t_y, stroke, found.inside != 0, found.smooth != 0};
+        entry = {found.t, found.t_x, found.t_y, stroke, found.inside != 0, found.smooth != 0};
       }
     }
     const uint32_t mask = block.ballot(reached);
+    block.sync_warp();  // the entries are read no more
+    if (reached) entries[count_bits(mask & ((1u << block.lane()) - 1))] = entry;
     block.sync_warp();
-    return mask;
+    return count_bits(mask);
   }
 
   // Centre of the lane's pixel i relative to the stroke's origin.
@@ -91,11 +92,23 @@ NP_HOST_DEVICE void put(T (&pair)[2], int i, T value) {
   pair[1] = i == 0 ? pair[1] : value;
 }
 
-// Colour of a stroke at t.
+// Colour of a stroke, channel after channel.
 template <typename T>
-NP_HOST_DEVICE T color_at(const Scene<T>& scene, int64_t b, int64_t n, int64_t channel, T t) {
-  const T start = scene.color(b, n, 0, channel);
-  return scene.color_ends == 1 ? start : ramp(start, scene.color(b, n, 1, channel), t);
-}
+class StrokeColor {
+ public:
+  NP_HOST_DEVICE StrokeColor(const Scene<T>& scene, int64_t b, int64_t n)
+      : start_(&scene.color(b, n, 0, 0)),
+        to_end_(scene.color_ends == 2 ? scene.color.strides[2] : 0),
+        step_(scene.color.strides[3]) {}
+
+  NP_HOST_DEVICE T start() const { return *start_; }
+  NP_HOST_DEVICE T increase() const { return to_end_ == 0 ? T(0) : start_[to_end_] - *start_; }
+  NP_HOST_DEVICE T at(T t) const { return to_end_ == 0 ? *start_ : ramp(*start_, start_[to_end_], t); }
+  NP_HOST_DEVICE void next() { start_ += step_; }
+
+ private:
+  const T* start_;
+  const int64_t to_end_, step_;  // 0: there is one colour alone, or both are the same
+};
 
 NP_MATH_END

@@ -19,14 +19,15 @@ constexpr int kTilePixels = kTile * kTile;
 // large canvas. Their side is 64 pixels or, where there are too many words even so, a larger power of two.
 constexpr int kCoarseShift = 6;
 constexpr int64_t kMaxCoarseWords = int64_t(1) << 26;
-constexpr int kBinThreads = 128;
+// One warp to a block: strokes are few, and so they are set up on as many multiprocessors as there can be.
+constexpr int kBinThreads = 32;
 
 NP_HOST_DEVICE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 template <typename T, int D>
 struct Prepared {
-  Box<T> box;  // in pixels of the canvas; empty: culled, and nothing else is set
-  T x, y;      // origin of the stroke: whole pixels near it, so that 8K is as accurate as 256 px
+  alignas(16) Box<T> box;  // in pixels of the canvas; empty: culled, and nothing else is set
+  T x, y;                  // origin of the stroke: whole pixels near it, so that 8K is as accurate as 256 px
   Stroke<T, D> stroke;
 };
 
@@ -58,8 +59,9 @@ struct Binned {
 
 // Whether a box reaches any pixel centre of the square of `side` pixels at (x, y); false for an empty one.
 template <typename T>
-NP_HOST_DEVICE bool reaches(const Box<T>& box, int64_t x, int64_t y, int side) {
-  return box.x1 > T(x) && box.x0 < T(x + side) && box.y1 > T(y) && box.y0 < T(y + side);
+NP_HOST_DEVICE bool reaches(Box<T> box, int64_t x, int64_t y, int side) {
+  // No short cuts: the four are loaded at once.
+  return (box.x1 > T(x)) & (box.x0 < T(x + side)) & (box.y1 > T(y)) & (box.y0 < T(y + side));
 }
 
 // A warp for each word: 32 strokes set up, and tested against every coarse tile of their canvas. `begin` is called once
@@ -93,15 +95,18 @@ NP_KERNEL_BODY void bin_body(Block& block, const Binned<T, D>& in, Begin&& begin
     }
 }
 
-// 32 bits do for places on a canvas, and registers are scarce.
+// 32 bits do for places on a canvas, and registers are scarce. So they do for the number of a tile, whose divisions
+// would take a microsecond in 64.
 struct Tile {
   int32_t batch, x, y;
 
   template <typename T, int D>
-  NP_HOST_DEVICE Tile(const Binned<T, D>& in, int64_t index)
-      : batch(int32_t(index / (in.rows() * in.columns()))),
-        x(int32_t(index % in.columns() * kTile)),
-        y(int32_t(index / in.columns() % in.rows() * kTile)) {}
+  NP_HOST_DEVICE Tile(const Binned<T, D>& in, uint32_t index) {
+    const uint32_t rows = uint32_t(in.rows()), columns = uint32_t(in.columns()), line = index / columns;
+    batch = int32_t(line / rows);
+    x = int32_t(index % columns) * kTile;
+    y = int32_t(line % rows) * kTile;
+  }
 };
 
 NP_HOST_DEVICE int count_bits(uint32_t bits) {
