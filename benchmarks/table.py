@@ -165,23 +165,32 @@ GPU_PASSES = ("forward", "backward")
 
 
 def gpu_table(benchmarks: list[Benchmark]) -> Iterable[str]:
-    """Both passes of an implementation in one row, next to the scene's first that was timed in the same way."""
+    """Both passes of an implementation in one row, next to the scene's first that was timed in the same way; the rows
+    of a scene together, in whatever order they were timed."""
     seconds: dict[tuple[str, ...], dict[str, float]] = {}
     for benchmark in benchmarks:
         info = benchmark["extra_info"]
         if info.get("table") == "gpu":
             case, what, name = scene(benchmark)
             seconds.setdefault((case, name, info["timed"]), {})[what] = median(benchmark)
+    cases, timings = ([*dict.fromkeys(key[place] for key in seconds)] for place in (0, 2))
     first: dict[tuple[str, ...], dict[str, float]] = {}
     rows = []
-    for (case, name, timed), passes in seconds.items():
+    for case, name, timed in sorted(seconds, key=lambda key: (cases.index(key[0]), timings.index(key[2]))):
+        passes = seconds[case, name, timed]
         best = first.setdefault((case, timed), passes)
-        cells = [(microseconds(passes[what]), number(passes[what] / best[what])) for what in GPU_PASSES]
-        rows.append([case, name, timed, *(cell for pair in cells for cell in pair)])
+        rows.append([case, name, timed, *(cell for what in GPU_PASSES for cell in pass_cells(what, passes, best))])
     if rows:
         yield "On the GPU, with the times next to the first of the scene that was timed in the same way:"
         heads = [head for what in GPU_PASSES for head in (f"{what}, µs", "times the first")]
         yield markdown(["scene", "implementation", "timed", *heads], rows, numeric=len(heads))
+
+
+def pass_cells(what: str, passes: dict[str, float], best: dict[str, float]) -> tuple[str, str]:
+    """The time of a pass and how many times that of `best` it is, each empty where it was not measured."""
+    if what not in passes:
+        return "", ""
+    return microseconds(passes[what]), number(passes[what] / best[what]) if what in best else ""
 
 
 def painter_table(benchmarks: list[Benchmark]) -> str:

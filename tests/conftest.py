@@ -50,6 +50,21 @@ def deterministic(request: pytest.FixtureRequest) -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.fixture
+def deterministic_on_a_gpu() -> Iterator[None]:
+    """There, torch then refuses what it has no deterministic implementation of."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def opcheck() -> Callable[..., object]:
+    """`torch.library.opcheck`, which torch leaves a package for that it does not bring along."""
+    pytest.importorskip("expecttest")
+    return torch.library.opcheck
+
+
 @pytest.fixture(scope="session")
 def compile_emulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """compile_emulated(source, finds="memory"): the program of a source in tests/emulator, compiled once, with the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -136,22 +136,22 @@ def test_gradcheck(backend: str, control_points: int) -> None:
 
 @pytest.mark.parametrize("textures", [0, 2])
 @pytest.mark.parametrize("segments", [0, 1, 3])
-def test_opcheck(segments: int, textures: int) -> None:
+def test_opcheck(opcheck: Callable[..., object], segments: int, textures: int) -> None:
     strokes, background = tiny(3, textures)
     tensors = _canonical(strokes, background)
     if segments:
         for x in tensors:
             if x is not None and x.is_floating_point():
                 x.requires_grad_()
-    torch.library.opcheck(torch.ops.neural_paint.paint.default, (*tensors, 0.0, segments))
+    opcheck(torch.ops.neural_paint.paint.default, (*tensors, 0.0, segments))
 
 
 @pytest.mark.parametrize(("textures", "background_gradient"), [(0, True), (2, False)])
-def test_opcheck_backward(textures: int, background_gradient: bool) -> None:
+def test_opcheck_backward(opcheck: Callable[..., object], textures: int, background_gradient: bool) -> None:
     strokes, background = tiny(3, textures)
     tensors = _canonical(strokes, background)
     image, *saved = torch.ops.neural_paint.paint(*tensors, 0.0, 2)
-    torch.library.opcheck(
+    opcheck(
         torch.ops.neural_paint.paint_backward.default,
         (torch.randn_like(image), *tensors, *saved, 0.0, textures > 0, background_gradient, True),
     )

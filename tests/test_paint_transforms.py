@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -38,7 +40,7 @@ def test_compiles_without_graph_breaks(dynamic: bool) -> None:
 
 
 @pytest.mark.parametrize("layout", ["one end", "two ends", "strided"])
-def test_operator_takes_fields_as_they_are(layout: str) -> None:
+def test_operator_takes_fields_as_they_are(opcheck: Callable[..., object], layout: str) -> None:
     """Called directly it has the gradients of `paint`, each in the shape of its field."""
     strokes = brush_strokes(batch=2, strokes=3, height=6, width=7, length=5, radius=1.5, dtype=F64)
     background = torch.rand(1, 3, 6, 7, dtype=F64)
@@ -49,7 +51,7 @@ def test_operator_takes_fields_as_they_are(layout: str) -> None:
         strokes = strokes.replace(color=strokes.color.mT.contiguous().mT, opacity=strokes.opacity.T.contiguous().T)
     fields = [x.requires_grad_() for x in [*strokes.fields().values(), background]]
     arguments = (*fields[:-1], None, None, background, 0.0, 1)
-    torch.library.opcheck(torch.ops.neural_paint.paint.default, arguments)
+    opcheck(torch.ops.neural_paint.paint.default, arguments)
 
     images = [torch.ops.neural_paint.paint(*arguments)[0], paint(strokes, background)]
     images.append(reference.paint(strokes, background))

@@ -215,17 +215,17 @@ def test_a_deterministic_sum_of_what_is_not_finite_is_nan(deterministic_backward
 
 
 @pytest.mark.parametrize("segments", [0, 2])
-def test_opcheck(segments: int) -> None:
+def test_opcheck(opcheck: Callable[..., object], segments: int) -> None:
     arguments = (*inputs(segments > 0, color_ends=2, textures=2 if segments else 0), 0.0, segments)
-    torch.library.opcheck(torch.ops.neural_paint.paint_triton.default, arguments)
+    opcheck(torch.ops.neural_paint.paint_triton.default, arguments)
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_opcheck_backward(deterministic: bool) -> None:
+def test_opcheck_backward(opcheck: Callable[..., object], deterministic: bool) -> None:
     tensors = inputs(False, textures=2)
     image, *saved = torch.ops.neural_paint.paint_triton(*tensors, 0.0, 2)
     arguments = (torch.randn_like(image), *tensors, *saved, 0.0, True, True, deterministic)
-    torch.library.opcheck(torch.ops.neural_paint.paint_triton_backward.default, arguments)
+    opcheck(torch.ops.neural_paint.paint_triton_backward.default, arguments)
 
 
 def test_schemas_are_those_of_the_compiled_operators() -> None:

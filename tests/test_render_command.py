@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -72,6 +71,7 @@ def test_paints_again_what_was_painted(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_video_alone_and_with_the_painting(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    av = pytest.importorskip("av")
     video, output = file.with_name("a.mp4"), file.with_name("a.png")
     status, out, _ = _run(capsys, file, "--video", video, "--video-seconds", 1, "--video-size", 64)
     assert (status, out) == (0, f"{video}: 30 x 20 pixels, 40 strokes\n")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -78,10 +80,10 @@ def test_paint_stays_inside() -> None:
     assert (y1 - curve[..., 1] - reach).min() >= -1e-12
 
 
-def test_opcheck() -> None:
+def test_opcheck(opcheck: Callable[..., object]) -> None:
     fields = scene(2, 5, 3)
-    torch.library.opcheck(torch.ops.neural_paint.stroke_bounds.default, tuple(fields))
-    torch.library.opcheck(torch.ops.neural_paint.stroke_bounds.default, tuple(scene(2, 0, 3)))
+    opcheck(torch.ops.neural_paint.stroke_bounds.default, tuple(fields))
+    opcheck(torch.ops.neural_paint.stroke_bounds.default, tuple(scene(2, 0, 3)))
 
 
 def test_compiles() -> None:

@@ -132,6 +132,23 @@ def test_a_gpu_has_a_table_of_its_own(tmp_path: Path, arguments: list[str], caps
     assert table.main([*arguments, "--check"]) == 0
 
 
+def test_a_gpu_table_has_empty_cells_where_a_run_was_stopped() -> None:
+    whole = [*on_gpu("cpp", "replayed", 20e-6, 30e-6), *on_gpu("triton", "replayed", 200e-6, 450e-6)]
+    other = [{**row, "extra_info": {**row["extra_info"], "case": "64x64"}} for row in whole]
+    first, second = (
+        list(table.gpu_table(rows))[1].splitlines()[2:] for rows in (whole[:3], [other[1], *whole, other[2]])
+    )
+    assert first == [
+        "| 512x512 | cpp | replayed | 20.0 | 1.00 | 30.0 | 1.00 |",
+        "| 512x512 | triton | replayed | 200 | 10.0 |  |  |",
+    ]
+    # A scene's rows stand together, and what is missing from the first of them is no measure for the others.
+    assert second[:2] == [
+        "| 64x64 | cpp | replayed |  |  | 30.0 | 1.00 |",
+        "| 64x64 | triton | replayed | 200 |  |  |  |",
+    ]
+
+
 def test_markers_are_required(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "README.md").write_text("no markers", encoding="utf-8")
     with pytest.raises(SystemExit, match="the README must hold"):

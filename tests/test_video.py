@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -19,6 +18,8 @@ from PIL import Image
 from neural_paint import Strokes, paint
 from neural_paint.io import ImageError, load_strokes, save_strokes, save_video
 from neural_paint.tasks import render, render_bands, timelapse
+
+av = pytest.importorskip("av")
 
 BACKGROUND = (0.2, 0.5, 0.8)
 CANVAS = (24, 40)

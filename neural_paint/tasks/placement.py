@@ -113,13 +113,14 @@ def _sample(density: Tensor, size: torch.Size, count: int, generator: torch.Gene
     One sample from each of `count` equal shares of the density, cut along a space-filling curve, so that samples keep
     a distance from each other in the plane.
     """
-    order = _morton_order(size).to(density.device)
-    share = density[:, order].double()
+    order = _morton_order(size)
+    # On the CPU: elsewhere, the last bits of such sums may differ from run to run.
+    share = density.cpu()[:, order].double()
     share = share + _DENSITY_FLOOR * share.mean(1, keepdim=True) + 1e-12
     cumulative = share.cumsum(1)
-    offsets = torch.rand(count, generator=generator, dtype=torch.float64).to(density.device)
-    targets = (torch.arange(count, device=density.device) + offsets) / count * cumulative[:, -1:]
-    return order[torch.searchsorted(cumulative, targets).clamp_(max=order.numel() - 1)]
+    offsets = torch.rand(count, generator=generator, dtype=torch.float64)
+    targets = (torch.arange(count) + offsets) / count * cumulative[:, -1:]
+    return order[torch.searchsorted(cumulative, targets).clamp_(max=order.numel() - 1)].to(density.device)
 
 
 def _morton_order(size: torch.Size) -> Tensor:

@@ -62,8 +62,9 @@ def reconstruct(
         save_image("painting.png", step.canvas)
 
     The caller may stop at any time: what was yielded last is a valid painting. With `steps`, equal arguments give the
-    same bits on the same CPU; with `seconds` they cannot, nor on a GPU, where sums are taken in any order. There the
-    steps are replayed as a CUDA graph (docs/gpu.md).
+    same bits on the same CPU, and on the same GPU under `torch.use_deterministic_algorithms(True)`, without which sums
+    are taken there in any order; with `seconds` they cannot. On a GPU the steps are replayed as a CUDA graph
+    (docs/gpu.md).
 
     Args:
         photo: (B, C, H, W) floating tensor in [0, 1], on the device to work on. Each photograph of a batch gets its own
