@@ -120,13 +120,15 @@ def share_columns(_: list[Benchmark]) -> Columns:
 
 
 def opponents_columns(benchmarks: list[Benchmark]) -> Columns:
-    fastest: dict[str, float] = {}
+    def work(benchmark: Benchmark) -> tuple[str, str]:
+        return benchmark["extra_info"]["case"], benchmark["extra_info"]["pass"]
+
+    fastest: dict[tuple[str, str], float] = {}
     for benchmark in benchmarks:
-        what = benchmark["extra_info"]["pass"]
-        fastest[what] = min(median(benchmark), fastest.get(what, math.inf))
+        fastest[work(benchmark)] = min(median(benchmark), fastest.get(work(benchmark), math.inf))
     return {
         "ms": milliseconds,
-        "times the fastest": lambda b: number(median(b) / fastest[b["extra_info"]["pass"]]),
+        "times the fastest": lambda b: number(median(b) / fastest[work(b)]),
         "peak MiB": peak,
     }
 
@@ -151,6 +153,7 @@ OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
     "share": ("How near to the limit, for which a float32 matrix product in the same run stands:", share_columns),
     "opponents": ("Next to plain PyTorch:", opponents_columns),
     "strokes": ("More and more strokes:", strokes_columns),
+    "patches": ("`composite_patches`, pictures given:", opponents_columns),
     "call": ("A call with next to nothing to paint:", call_columns),
     "host": ("How long such a call keeps the host, which does not wait for the GPU:", call_columns),
     "painter": ("The photograph painter, `neural-paint paint --device cuda`:", painter_columns),
@@ -160,6 +163,7 @@ IMPLEMENTATIONS = {
     "reference": "plain PyTorch, the reference",
     "empty": "an empty `autograd.Function`",
     "gaussians": "rows of Gaussians",
+    "loop": "the published loop",
 }
 GPU_PASSES = ("forward", "backward")
 

@@ -21,6 +21,18 @@ STABLE_TORCH_LIBRARY(neural_paint, m) {
       "Tensor evaluated, float t_min, bool texture_gradient, bool background_gradient, bool deterministic) "
       "-> (Tensor d_points, Tensor d_radius, Tensor d_color, Tensor d_opacity, Tensor d_feather, Tensor d_texture, "
       "Tensor d_background)");
+  // N patches laid over a background by affine maps: cpu/composite_patches.cpp.
+  // patches (B, N, P, h, w), or shared (K, P, h, w) with int64 patch_id (B, N); P is 1, alpha, with `color` (B, N, C),
+  // else C + 1, colour and alpha. transform (B, N, 2, 3), opacity (B, N), background (1 or B, C, H, W). Any strides.
+  m.def(
+      "composite_patches(Tensor patches, Tensor? patch_id, Tensor transform, Tensor? color, Tensor? opacity, "
+      "Tensor background) -> Tensor image");
+  // Gradients in the shape of what they are gradients of; but `d_background` is that of each canvas. Empty where there
+  // is none or it is not asked for.
+  m.def(
+      "composite_patches_backward(Tensor grad, Tensor patches, Tensor? patch_id, Tensor transform, Tensor? color, "
+      "Tensor? opacity, Tensor background, bool patches_gradient, bool background_gradient, bool deterministic) "
+      "-> (Tensor d_patches, Tensor d_transform, Tensor d_color, Tensor d_opacity, Tensor d_background)");
   // The CPU's instruction set in use, after another was asked for (negative: none): cpu/instruction_set.cpp.
   m.def("use_instruction_set(int wanted) -> int");
   // Boxes (B, N, 4) outside which strokes leave no paint: cpu/stroke_bounds.cpp, cuda/stroke_bounds.cu.

@@ -16,6 +16,8 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+from neural_paint import _C, backends
+
 hypothesis.settings.register_profile(
     "ci",
     deadline=None,
@@ -63,6 +65,20 @@ def opcheck() -> Callable[..., object]:
     """`torch.library.opcheck`, which torch leaves a package for that it does not bring along."""
     pytest.importorskip("expecttest")
     return torch.library.opcheck
+
+
+@pytest.fixture(params=_C.instruction_sets.split(","))
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each path of the CPU kernels that this machine can run."""
+    use = torch.ops.neural_paint.use_instruction_set
+    best = use(-1)
+    level = _C.instruction_sets.split(",").index(request.param)
+    if level > best:
+        pytest.skip(f"this CPU has no {request.param}")
+    assert use(level) == level
+    assert backends.instruction_set() == request.param
+    yield request.param
+    assert use(best) == best
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the documentation shows works: the README's examples run, and links lead somewhere."""
+"""What the documentation shows works: examples run, and links lead somewhere."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ def _examples(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.+?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-EXAMPLES = _examples(ROOT / "README.md")
+# Those that need no GPU; each leaves a file.
+EXAMPLES = [
+    pytest.param(example, id=f"{page.name}-{i}")
+    for page in (ROOT / "README.md", ROOT / "docs" / "patches.md")
+    for i, example in enumerate(_examples(page))
+]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_examples_of_the_readme_run(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_run(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if ".mp4" in example:
         pytest.importorskip("av")
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    exec(compile(example, "example", "exec"), {})
     assert list(tmp_path.iterdir())
 
 

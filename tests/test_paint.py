@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from neural_paint import _C, Strokes, backends, paint, reference
+from neural_paint import Strokes, backends, paint, reference
 from neural_paint.ops.paint import _canonical
 from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, brush_strokes
 
@@ -60,20 +60,6 @@ def test_matches_reference(backend: str, kind: str, dtype: torch.dtype) -> None:
     strokes = brush_strokes(batch=2, dtype=dtype, **KINDS[kind])
     background = torch.rand(2, 3, 63, 100, dtype=dtype)
     assert_matches_reference(strokes, background, "hairline" if kind == "hairline" else "brush", backend=backend)
-
-
-@pytest.fixture(params=_C.instruction_sets.split(","))
-def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each path of the CPU kernels that this machine can run."""
-    use = torch.ops.neural_paint.use_instruction_set
-    best = use(-1)
-    level = _C.instruction_sets.split(",").index(request.param)
-    if level > best:
-        pytest.skip(f"this CPU has no {request.param}")
-    assert use(level) == level
-    assert backends.instruction_set() == request.param
-    yield request.param
-    assert use(best) == best
 
 
 @pytest.mark.parametrize("kind", KINDS)

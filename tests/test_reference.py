@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from neural_paint import reference
+from neural_paint.reference import strokes as reference
 from neural_paint.strokes import Strokes
 
 F64 = torch.float64

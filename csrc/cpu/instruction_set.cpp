@@ -1,10 +1,6 @@
 #include "instruction_set.h"
 
-#include <torch/csrc/stable/library.h>
-
-#include <algorithm>
-#include <atomic>
-#include <cstdint>
+#include "calls.h"
 
 namespace neural_paint {
 namespace {
@@ -33,6 +29,16 @@ int64_t use_instruction_set(int64_t wanted) {
 }  // namespace
 
 InstructionSet instruction_set() { return current(); }
+
+const Kernels& kernels(const torch::stable::Tensor& geometry) {
+#if defined(__x86_64__)
+  if (geometry.scalar_type() == torch::headeronly::ScalarType::Float) {
+    if (instruction_set() == InstructionSet::kAvx512) return kAvx512Kernels;
+    if (instruction_set() == InstructionSet::kAvx2) return kAvx2Kernels;
+  }
+#endif
+  return kBaselineKernels;
+}
 
 }  // namespace neural_paint
 

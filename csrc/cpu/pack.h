@@ -30,6 +30,11 @@ struct Register {
     for (int i = 0; i < lanes; ++i) out |= uint32_t(mask[i] & 1) << i;
     return out;
   }
+  static NP_HOST_DEVICE Value gather(const T* from, const int32_t* index) {
+    Value out;
+    for (int i = 0; i < lanes; ++i) out[i] = from[index[i]];
+    return out;
+  }
 };
 
 // max and min give the second operand for a NaN, as portable.h asks.
@@ -45,18 +50,27 @@ struct Register<float> {
   static NP_HOST_DEVICE Value absolute(Value a) { return _mm512_abs_ps(a); }
   static NP_HOST_DEVICE Value square_root(Value a) { return _mm512_sqrt_ps(a); }
   static NP_HOST_DEVICE uint32_t bits(Mask a) { return _mm512_movepi32_mask((__m512i)a); }
+  static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
+    return _mm512_i32gather_ps(_mm512_loadu_si512(index), from, 4);
+  }
 #elif NP_VECTOR_BYTES == 32
   static NP_HOST_DEVICE Value maximum(Value a, Value b) { return _mm256_max_ps(a, b); }
   static NP_HOST_DEVICE Value minimum(Value a, Value b) { return _mm256_min_ps(a, b); }
   static NP_HOST_DEVICE Value absolute(Value a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
   static NP_HOST_DEVICE Value square_root(Value a) { return _mm256_sqrt_ps(a); }
   static NP_HOST_DEVICE uint32_t bits(Mask a) { return uint32_t(_mm256_movemask_ps((__m256)a)); }
+  static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
+    return _mm256_i32gather_ps(from, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)), 4);
+  }
 #else
   static NP_HOST_DEVICE Value maximum(Value a, Value b) { return _mm_max_ps(a, b); }
   static NP_HOST_DEVICE Value minimum(Value a, Value b) { return _mm_min_ps(a, b); }
   static NP_HOST_DEVICE Value absolute(Value a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
   static NP_HOST_DEVICE Value square_root(Value a) { return _mm_sqrt_ps(a); }
   static NP_HOST_DEVICE uint32_t bits(Mask a) { return uint32_t(_mm_movemask_ps((__m128)a)); }
+  static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
+    return _mm_setr_ps(from[index[0]], from[index[1]], from[index[2]], from[index[3]]);
+  }
 #endif
 };
 #elif defined(__aarch64__)
@@ -72,6 +86,9 @@ struct Register<float> {
   static NP_HOST_DEVICE Value absolute(Value a) { return (Value)vabsq_f32((float32x4_t)a); }
   static NP_HOST_DEVICE Value square_root(Value a) { return (Value)vsqrtq_f32((float32x4_t)a); }
   static NP_HOST_DEVICE uint32_t bits(Mask a) { return vaddvq_u32((uint32x4_t)(a & Mask{1, 2, 4, 8})); }
+  static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
+    return Value{from[index[0]], from[index[1]], from[index[2]], from[index[3]]};
+  }
 };
 #endif
 
@@ -119,6 +136,11 @@ struct Pack {
   static NP_HOST_DEVICE Pack load(const T* from) {
     Pack pack;
     for (int r = 0; r < registers; ++r) pack.part[r] = reinterpret_cast<const Unaligned*>(from)[r];
+    return pack;
+  }
+  static NP_HOST_DEVICE Pack gather(const T* from, const int32_t* index) {
+    Pack pack;
+    for (int r = 0; r < registers; ++r) pack.part[r] = Register<T>::gather(from, index + r * Register<T>::lanes);
     return pack;
   }
   NP_HOST_DEVICE void store(T* to) const {

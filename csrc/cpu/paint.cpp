@@ -1,22 +1,11 @@
 // paint and its gradient on the CPU: tensors guarded and made, then handed to the kernels of this CPU's instruction
 // set.
-#include "instruction_set.h"
-#include "paint_call.h"
+#include "calls.h"
 
 namespace neural_paint {
 namespace {
 
 using torch::stable::Tensor;
-
-const PaintKernels& paint_kernels(const PaintInputs& inputs) {
-#if defined(__x86_64__)
-  if (inputs.points.scalar_type() == torch::headeronly::ScalarType::Float) {
-    if (instruction_set() == InstructionSet::kAvx512) return kAvx512Paint;
-    if (instruction_set() == InstructionSet::kAvx2) return kAvx2Paint;
-  }
-#endif
-  return kBaselinePaint;
-}
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> paint_cpu(const Tensor& points, const Tensor& radius, const Tensor& color,
                                                      const Tensor& opacity, const Tensor& feather,
@@ -25,7 +14,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> paint_cpu(const Tensor& points, const
                                                      double t_min, int64_t segments) {
   const PaintInputs inputs(points, radius, color, opacity, feather, texture, texture_id, background);
   PaintOutputs out(inputs, segments);
-  paint_kernels(inputs).forward({inputs, t_min, segments, out});
+  kernels(points).paint({inputs, t_min, segments, out});
   return {out.image, out.transmittance, out.checkpoints, out.evaluated};
 }
 
@@ -37,7 +26,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
   const PaintInputs inputs(points, radius, color, opacity, feather, texture, texture_id, background);
   inputs.check_saved(grad, transmittance, checkpoints, evaluated);
   PaintGradients out(inputs, color, opacity, texture_gradient, background_gradient);
-  paint_kernels(inputs).backward({inputs, t_min, grad, transmittance, checkpoints, evaluated, out});
+  kernels(points).paint_backward({inputs, t_min, grad, transmittance, checkpoints, evaluated, out});
   return {out.points, out.radius, out.color, out.opacity, out.feather, out.texture, out.background};
 }
 

@@ -8,7 +8,7 @@
 NP_MATH_BEGIN
 
 template <typename T>
-void paint_forward(const ForwardCall& call) {
+void paint_forward(const PaintCall& call) {
   with_scene<T>(call.inputs, call.t_min, [&]<int D>(const Scene<T>& scene) {
     const bool saves = call.segments > 0;
     PaintOutputs& out = call.out;
@@ -19,7 +19,7 @@ void paint_forward(const ForwardCall& call) {
 }
 
 template <typename T>
-void paint_backward(const BackwardCall& call) {
+void paint_backward(const PaintBackwardCall& call) {
   with_scene<T>(call.inputs, call.t_min, [&]<int D>(const Scene<T>& scene) {
     const Incoming<T> incoming{view_of<T, 4>(call.grad), view_of<T, 3>(call.transmittance),
                                view_of<T, 4>(call.checkpoints), view_of<int32_t, 3>(call.evaluated),

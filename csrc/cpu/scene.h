@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../scene.h"
-#include "paint_call.h"
+#include "calls.h"
 
 NP_MATH_BEGIN
 
@@ -25,18 +25,19 @@ inline int64_t segment_length(int64_t listed, int64_t segments) {
   return std::max(ceil_div(ceil_div(listed, kChunk), segments), int64_t(1)) * kChunk;
 }
 
-template <typename T>
-int64_t tile_rows(const Scene<T>& scene) {
+// Also of a PatchScene.
+template <typename Scene>
+int64_t tile_rows(const Scene& scene) {
   return ceil_div(scene.height, kTile);
 }
 
-template <typename T>
-int64_t tile_columns(const Scene<T>& scene) {
+template <typename Scene>
+int64_t tile_columns(const Scene& scene) {
   return ceil_div(scene.width, kTile);
 }
 
-template <typename T>
-int64_t tiles(const Scene<T>& scene) {
+template <typename Scene>
+int64_t tiles(const Scene& scene) {
   return scene.batch * tile_rows(scene) * tile_columns(scene);
 }
 
@@ -45,11 +46,8 @@ struct TileRange {
   int32_t x0 = 0, y0 = 0, x1 = 0, y1 = 0;
 };
 
-template <int D, typename T>
-TileRange tile_range(const Scene<T>& scene, int64_t b, int64_t n) {
-  // What strokes are left out by on purpose comes first: it costs next to nothing.
-  if (!(scene.feather(b, n) > T(0))) return {};
-  const Box<T> box = stroke_box<D>(scene, b, n);
+template <typename Scene, typename T>
+TileRange tile_range(const Scene& scene, const Box<T>& box) {
   // Clamped as floating point first: a huge or empty box must not overflow the integer.
   const auto tile = [](T pixel, int64_t tiles) {
     return static_cast<int32_t>(clamp(std::floor(pixel / kTile), T(0), T(tiles)));
@@ -83,11 +81,12 @@ void for_each_unit(int64_t count, Make&& make_worker, Run&& run) {
   });
 }
 
-template <int D, typename T>
-Bins bin(const Scene<T>& scene) {
-  std::vector<TileRange> ranges(scene.batch * scene.strokes);
-  torch::stable::parallel_for(0, scene.batch * scene.strokes, 256, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) ranges[i] = tile_range<D>(scene, i / scene.strokes, i % scene.strokes);
+// `strokes` on each canvas; box_of(b, n) is where one may leave paint.
+template <typename Scene, typename BoxOf>
+Bins bin(const Scene& scene, int64_t strokes, BoxOf&& box_of) {
+  std::vector<TileRange> ranges(scene.batch * strokes);
+  torch::stable::parallel_for(0, scene.batch * strokes, 256, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) ranges[i] = tile_range(scene, box_of(i / strokes, i % strokes));
   });
   // Those that reach any tile, canvas after canvas.
   std::vector<int32_t> reaching;
@@ -95,8 +94,8 @@ Bins bin(const Scene<T>& scene) {
   reaching.reserve(ranges.size());
   for (int64_t b = 0; b < scene.batch; ++b) {
     begins.push_back(int64_t(reaching.size()));
-    for (int64_t n = 0; n < scene.strokes; ++n)
-      if (ranges[b * scene.strokes + n].y1 > 0) reaching.push_back(int32_t(n));
+    for (int64_t n = 0; n < strokes; ++n)
+      if (ranges[b * strokes + n].y1 > 0) reaching.push_back(int32_t(n));
   }
   begins.push_back(int64_t(reaching.size()));
   Bins bins;
@@ -108,7 +107,7 @@ Bins bin(const Scene<T>& scene) {
     const int64_t b = unit / rows, row = unit % rows;
     for (int64_t i = begins[b]; i < begins[b + 1]; ++i) {
       const int32_t n = reaching[i];
-      const TileRange& range = ranges[b * scene.strokes + n];
+      const TileRange& range = ranges[b * strokes + n];
       if (row < range.y0 || row >= range.y1) continue;
       for (int64_t column = range.x0; column < range.x1; ++column) visit(unit * columns + column, n);
     }
@@ -124,6 +123,14 @@ Bins bin(const Scene<T>& scene) {
     visit_row(unit, [&](int64_t tile, int32_t n) { bins.strokes[cursor[tile - unit * columns]++] = n; });
   });
   return bins;
+}
+
+template <int D, typename T>
+Bins bin(const Scene<T>& scene) {
+  return bin(scene, scene.strokes, [&](int64_t b, int64_t n) {
+    // What strokes are left out by on purpose comes first: it costs next to nothing.
+    return scene.feather(b, n) > T(0) ? stroke_box<D>(scene, b, n) : empty_box<T>();
+  });
 }
 
 NP_MATH_END

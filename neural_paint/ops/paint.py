@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neural_paint import backends, reference
 from neural_paint.ops import operators
-from neural_paint.ops.operators import Operators
+from neural_paint.ops.operators import Formulas, as_dtype
 
 if TYPE_CHECKING:
     from neural_paint.strokes import Strokes
@@ -59,13 +59,13 @@ def paint(
         return reference.paint(strokes, background, t_min=t_min)
     ops = _OPERATORS[backend]
     tensors = _canonical(strokes, background)
-    recorded = _differentiable(tensors)
+    recorded = operators.is_recorded(tensors)
     segments = _segments(tensors, _STROKES_PER_SEGMENT[backend]) if recorded else 0
     if recorded and not torch.compiler.is_compiling():
-        image = _Paint.apply(ops, *tensors, t_min, segments)
+        image = _differentiable(ops, *tensors, t_min, segments)
     else:
         image = operators.call(ops.forward, *tensors, t_min, segments, recorded=recorded)[0]
-    return _as(image, background.dtype)
+    return as_dtype(image, background.dtype)
 
 
 def _check(strokes: Strokes, background: Tensor, t_min: float) -> None:
@@ -83,31 +83,19 @@ def _check(strokes: Strokes, background: Tensor, t_min: float) -> None:
         raise ValueError(f"t_min must be in [0, 1), got {t_min}")
 
 
-def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor if tensor.dtype == dtype else tensor.to(dtype)
-
-
 def _canonical(strokes: Strokes, background: Tensor) -> tuple[Tensor | None, ...]:
     """The operator's tensors: the fields in one dtype, and the background."""
     dtype, texture, texture_id = strokes.dtype, strokes.texture, strokes.texture_id
     return (
         strokes.points,
         strokes.radius,
-        _as(strokes.color, dtype),
-        _as(strokes.opacity, dtype),
+        as_dtype(strokes.color, dtype),
+        as_dtype(strokes.opacity, dtype),
         strokes.feather,
-        None if texture is None else _as(texture, dtype),
-        None if texture_id is None else _as(texture_id, torch.int64),
-        _as(background, dtype),
+        None if texture is None else as_dtype(texture, dtype),
+        None if texture_id is None else as_dtype(texture_id, torch.int64),
+        as_dtype(background, dtype),
     )
-
-
-def _differentiable(tensors: Sequence[Tensor | None]) -> bool:
-    if torch.is_grad_enabled():
-        for tensor in tensors:
-            if tensor is not None and tensor.requires_grad:
-                return True
-    return False
 
 
 # The forward pass saves the transmittance above every segment of a pixel's strokes but the first, so that the backward
@@ -125,9 +113,6 @@ def _segments(tensors: Sequence[Any], length: int) -> int:
     tiles = max(((height + 31) // 32) * ((width + 31) // 32), 1)
     listed = min(strokes, (strokes * _TILES_PER_STROKE + tiles - 1) // tiles)
     return min(max((listed + length - 1) // length, 1), _MAX_SEGMENTS)
-
-
-# Shapes, gradients and autocast: one of each for all backends.
 
 
 def _fake(
@@ -176,18 +161,12 @@ def _fake_backward(
     return (*(x.new_empty(x.shape) for x in fields), d_texture, d_background)
 
 
-# Gradients: one pair of formulas, `_save` and `_backward`, entered in two ways. `_Paint` is for plain calls;
-# `register_autograd` for those that reach the operator itself, as compiled code does. There the dispatcher enters
-# Python once more each way, which on small canvases takes longer than painting.
-
-
-def _save(ctx: Any, ops: Operators, inputs: tuple[Any, ...], saved: Sequence[Tensor]) -> None:
-    ctx.ops = ops
+def _save(ctx: Any, inputs: Sequence[Any], saved: Sequence[Tensor]) -> None:
     *tensors, ctx.t_min, _segments = inputs
     ctx.save_for_backward(*tensors, *saved)
 
 
-def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     *_, texture_gradient, _id, background_gradient, _t_min, _segments = ctx.needs_input_grad
     saved = ctx.saved_tensors
     # Gradients that are to be differentiated again need the operator's own autograd, which refuses.
@@ -206,31 +185,4 @@ def _backward(ctx: Any, grad: Tensor, *_: Tensor | None) -> tuple[Tensor | None,
     )
 
 
-class _Paint(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, ops: Operators, *inputs: Any) -> Tensor:
-        image, *saved = operators.call(ops.forward, *inputs, recorded=False)
-        _save(ctx, ops, inputs, saved)
-        return image
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (None, *_backward(ctx, grad))
-
-
-def _register(ops: Operators) -> None:
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        _image, *saved = output
-        _save(ctx, ops, inputs, saved)
-        ctx.mark_non_differentiable(*saved)
-
-    torch.library.register_fake(ops.forward.name(), _fake)
-    torch.library.register_fake(ops.backward.name(), _fake_backward)
-    torch.library.register_autograd(ops.forward.name(), _backward, setup_context=setup_context)
-    operators.register_once_differentiable(ops.backward, "paint")
-    for device in ("cpu", "cuda"):
-        torch.library.register_autocast(ops.forward.name(), device, torch.float32)
-
-
-for _ops in _OPERATORS.values():
-    _register(_ops)
+_differentiable = operators.register("paint", _OPERATORS.values(), Formulas(_fake, _fake_backward, _save, _backward))

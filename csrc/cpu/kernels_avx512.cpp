@@ -1,7 +1,7 @@
-// paint for CPUs with AVX-512, in single precision.
+// The kernels for CPUs with AVX-512, in single precision.
 #define NP_MATH_NAMESPACE avx512
 #define NP_VECTOR_BYTES 64
-#include "paint_call.h"
+#include "calls.h"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -15,9 +15,11 @@
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
 #endif
 #include "paint_kernels.h"
+#include "patch_kernels.h"
 
 namespace neural_paint {
-const PaintKernels kAvx512Paint{paint_forward<float>, paint_backward<float>};
+const Kernels kAvx512Kernels{paint_forward<float>, paint_backward<float>, composite_patches_forward<float>,
+                             composite_patches_backward<float>};
 }  // namespace neural_paint
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,7 +1,7 @@
-"""The operators in plain PyTorch: the specification that every backend is tested against.
+"""`paint` in plain PyTorch: curved strokes decoded and composited, one over the other.
 
-Every formula of the renderer stands here once, written to be read. Gradients come from autograd and are right to second
-order away from kinks (equal minima, texel lines, the floor `KAPPA`), so double backward works.
+Every formula of docs/stroke_model.md stands here once, written to be read. Gradients come from autograd and are right
+to second order away from kinks (equal minima, texel lines, the floor `KAPPA`), so double backward works.
 
 Layout: components first, and last one index per *sample*, which is one stroke at one pixel. With P samples the control
 points, relative to the pixel, are (D, 2, P), a vector is (2, P), a scalar (P,).
@@ -92,8 +92,13 @@ def _recomputed(wanted: bool, step: Callable[..., Any], *args: Any) -> Any:
 def composite(canvas: Tensor, colors: Tensor, alphas: Tensor) -> Tensor:
     """Paint N layers in order. canvas (B, C, H, W), colors (B, N, C, H, W), alphas (B, N, 1, H, W)."""
     for color, alpha in zip(colors.unbind(1), alphas.unbind(1), strict=True):
-        canvas = (1 - alpha) * canvas + alpha * color
+        canvas = over(canvas, color, alpha)
     return canvas
+
+
+def over(below: Tensor, above: Tensor, alpha: Tensor) -> Tensor:
+    """Exact at alpha 0 and 1."""
+    return (1 - alpha) * below + alpha * above
 
 
 def paint_visible(

@@ -1,7 +1,7 @@
-// paint for CPUs with AVX2 and FMA, in single precision.
+// The kernels for CPUs with AVX2 and FMA, in single precision.
 #define NP_MATH_NAMESPACE avx2
 #define NP_VECTOR_BYTES 32
-#include "paint_call.h"
+#include "calls.h"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -11,9 +11,11 @@
 #pragma GCC target("avx2,fma")
 #endif
 #include "paint_kernels.h"
+#include "patch_kernels.h"
 
 namespace neural_paint {
-const PaintKernels kAvx2Paint{paint_forward<float>, paint_backward<float>};
+const Kernels kAvx2Kernels{paint_forward<float>, paint_backward<float>, composite_patches_forward<float>,
+                           composite_patches_backward<float>};
 }  // namespace neural_paint
 #if defined(__clang__)
 #pragma clang attribute pop

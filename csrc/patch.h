@@ -1,0 +1,136 @@
+// One patch on the canvas: its affine map turned round, and its texels sampled at pixels. Values and their gradients.
+// Derivations are in csrc/README.md.
+#pragma once
+
+#include "bounds.h"
+
+NP_MATH_BEGIN
+
+// A pixel takes one sample for every so many texels along either of its sides, with a little slack: rounding must not
+// decide where a scale is a round number. What asks for more samples than that along a side lays no paint.
+constexpr double kTapSpacing = 2.0, kTapSlack = 0.01;
+constexpr int kMaxTaps = 64;
+
+// From the canvas to the patch, about an origin of whole pixels. Texel centres are at halves.
+template <typename T>
+struct Placed {
+  Vec2<T> origin;          // place of the origin in the patch
+  Vec2<T> step_x, step_y;  // sides of a pixel there
+  int across, down;        // samples of a pixel along them
+
+  template <typename V>
+  NP_HOST_DEVICE Vec2<V> at(V x, V y) const {
+    return {V(origin.x) + V(step_x.x) * x + V(step_y.x) * y, V(origin.y) + V(step_x.y) * x + V(step_y.y) * y};
+  }
+  NP_HOST_DEVICE bool is_tapped() const { return across > 1 || down > 1; }
+  // Whether pixels are texels, but for a shift.
+  NP_HOST_DEVICE bool is_shift() const {
+    return step_x.x == T(1) && step_x.y == T(0) && step_y.x == T(0) && step_y.y == T(1);
+  }
+};
+
+// A map from the patch to the canvas: rows of (2, 3).
+template <typename T>
+struct Affine {
+  T xx, xy, x, yx, yy, y;
+};
+
+// False for a map that lays no paint: not finite, without an inverse, or one that shrinks beyond measure.
+template <typename T>
+NP_HOST_DEVICE bool place(Placed<T>& out, const Affine<T>& map, T x, T y) {
+  const T determinant = map.xx * map.yy - map.xy * map.yx;
+  out.step_x = {map.yy / determinant, -map.yx / determinant};
+  out.step_y = {-map.xy / determinant, map.xx / determinant};
+  const T dx = x - map.x, dy = y - map.y;
+  out.origin = {out.step_x.x * dx + out.step_y.x * dy, out.step_x.y * dx + out.step_y.y * dy};
+  const T across = ceil(square_root(dot(out.step_x, out.step_x)) / T(kTapSpacing) - T(kTapSlack));
+  const T down = ceil(square_root(dot(out.step_y, out.step_y)) / T(kTapSpacing) - T(kTapSlack));
+  // 0 * x is 0 for finite x and NaN otherwise.
+  const T poison = T(0) * (map.x + map.y) + T(0) * (out.origin.x + out.origin.y);
+  if (!(across <= T(kMaxTaps) && down <= T(kMaxTaps) && poison == T(0))) return false;
+  out.across = across > T(1) ? int(across) : 1;
+  out.down = down > T(1) ? int(down) : 1;
+  return true;
+}
+
+// Box in pixels outside which a patch of `width` by `height` texels lays no paint.
+template <typename T>
+NP_HOST_DEVICE Box<T> patch_box(const Affine<T>& map, const Placed<T>& placed, T width, T height) {
+  // Texels reach half a texel beyond the patch, samples half a pixel beyond the pixel's centre.
+  const T reach = placed.is_tapped() ? T(0.5) : T(0);
+  const T middle_x = map.xx * (width / 2) + map.xy * (height / 2) + map.x;
+  const T middle_y = map.yx * (width / 2) + map.yy * (height / 2) + map.y;
+  const T half_x = absolute(map.xx) * (width + 1) / 2 + absolute(map.xy) * (height + 1) / 2 + reach;
+  const T half_y = absolute(map.yx) * (width + 1) / 2 + absolute(map.yy) * (height + 1) / 2 + reach;
+  return {middle_x - half_x, middle_y - half_y, middle_x + half_x, middle_y + half_y};
+}
+
+// The four texels around one or more places, and their parts in the value there. Beyond the patch all is 0.
+template <typename V, typename T>
+struct Corners {
+  static constexpr int count = Lanes<V>::count;
+  int32_t column[2][count], row[2][count];  // inside the patch, even where the weight is 0
+  V x[2], y[2];                             // weights, and
+  V x_slope[2], y_slope[2];                 // their slopes
+
+  NP_HOST_DEVICE V weight(int corner) const { return x[corner % 2] * y[corner / 2]; }
+  NP_HOST_DEVICE V slope_x(int corner) const { return x_slope[corner % 2] * y[corner / 2]; }
+  NP_HOST_DEVICE V slope_y(int corner) const { return x[corner % 2] * y_slope[corner / 2]; }
+};
+
+// One axis: `place` in texels from the first texel's centre, of `size` texels.
+template <typename V, typename T>
+NP_HOST_DEVICE void corners_along(V place, int32_t size, int32_t (&index)[2][Lanes<V>::count], V (&weight)[2],
+                                  V (&slope)[2]) {
+  constexpr int count = Lanes<V>::count;
+  // Clamped before it becomes an index: one texel off the patch on either side.
+  const V clamped = clamp(place, V(T(-1)), V(T(size)));
+  T values[count], floors[count], there[2][count];
+  Lanes<V>::store(clamped, values);
+  for (int i = 0; i < count; ++i) {
+    const int32_t low = int32_t(floor(values[i]));
+    floors[i] = T(low);
+    there[0][i] = low >= 0 && low < size ? T(1) : T(0);
+    there[1][i] = low + 1 < size ? T(1) : T(0);
+    index[0][i] = low < 0 ? 0 : low < size ? low : size - 1;
+    index[1][i] = low + 1 < size ? low + 1 : size - 1;
+  }
+  const auto felt = (V(T(-1)) <= place) & (place < V(T(size)));
+  const V fraction = clamped - Lanes<V>::load(floors);
+  const V first = select(felt, Lanes<V>::load(there[0]), V(0)), second = select(felt, Lanes<V>::load(there[1]), V(0));
+  weight[0] = first * (V(1) - fraction);
+  weight[1] = second * fraction;
+  slope[0] = V(0) - first;
+  slope[1] = second;
+}
+
+template <typename T, typename V>
+NP_HOST_DEVICE Corners<V, T> corners_at(Vec2<V> place, int32_t width, int32_t height) {
+  Corners<V, T> out;
+  corners_along<V, T>(place.x - V(T(0.5)), width, out.column, out.x, out.x_slope);
+  corners_along<V, T>(place.y - V(T(0.5)), height, out.row, out.y, out.y_slope);
+  return out;
+}
+
+// Gradient of the map from that of places in the patch: sums over samples of g = d_place, and of g times the place.
+template <typename T>
+struct PlaceGradient {
+  Vec2<T> sum;                     // g
+  Vec2<T> x_by_place, y_by_place;  // g.x place, g.y place
+};
+
+// place = M (p - t), with M the inverse of A: d_t = -M' g and d_A = -M' g place'.
+template <typename T>
+NP_HOST_DEVICE Affine<T> place_backward(const Placed<T>& placed, const PlaceGradient<T>& g) {
+  const Vec2<T> a = placed.step_x, b = placed.step_y;
+  Affine<T> out;
+  out.x = -(a.x * g.sum.x + a.y * g.sum.y);
+  out.y = -(b.x * g.sum.x + b.y * g.sum.y);
+  out.xx = -(a.x * g.x_by_place.x + a.y * g.y_by_place.x);
+  out.xy = -(a.x * g.x_by_place.y + a.y * g.y_by_place.y);
+  out.yx = -(b.x * g.x_by_place.x + b.y * g.y_by_place.x);
+  out.yy = -(b.x * g.x_by_place.y + b.y * g.y_by_place.y);
+  return out;
+}
+
+NP_MATH_END
