@@ -1,0 +1,22 @@
+"""Neural painters: networks that paint the stroke of an action, and their files (docs/neural_painters.md)."""
+
+from neural_paint.painters.base import NeuralPainter
+from neural_paint.painters.checkpoints import load_painter, save_painter
+from neural_paint.painters.gan import Critic, GANPainter, Generator
+from neural_paint.painters.npx import NPXPainter
+from neural_paint.painters.vae import ActionPredictor, Decoder, Encoder, VAEPainter, reparameterise
+
+__all__ = [
+    "ActionPredictor",
+    "Critic",
+    "Decoder",
+    "Encoder",
+    "GANPainter",
+    "Generator",
+    "NPXPainter",
+    "NeuralPainter",
+    "VAEPainter",
+    "load_painter",
+    "reparameterise",
+    "save_painter",
+]

@@ -1,0 +1,127 @@
+"""What all neural painters have in common: actions in, strokes out, in one call for as many strokes as there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from neural_paint.painters.actions import ACTION_SIZE, STROKE_SIZE
+
+Painter = TypeVar("Painter", bound="NeuralPainter")
+
+
+class NeuralPainter(nn.Module):
+    """A network that paints one stroke for each action: a differentiable stand-in for a painting program.
+
+    Subclasses are `VAEPainter`, `GANPainter` and `NPXPainter`. Weights are in channels-last memory, which is faster on
+    the CPU; `painter.to(memory_format=torch.contiguous_format)` undoes that.
+
+    Attributes:
+        kind: the painter's name in files.
+        stroke_size: side of a stroke's image in pixels, 64.
+        action_size: entries of an action, 12 (`neural_paint.painters.actions` names them).
+        noise_size: random numbers that a stroke can depend on; 0 where a painter has none.
+    """
+
+    kind: ClassVar[str]
+    stroke_size: ClassVar[int] = STROKE_SIZE
+    action_size: ClassVar[int] = ACTION_SIZE
+    noise_size: int
+
+    def architecture(self) -> dict[str, Any]:
+        """The arguments of the constructor that make this painter again, apart from its weights."""
+        raise NotImplementedError
+
+    def _paint(self, actions: Tensor, noise: Tensor | None) -> Tensor:
+        """Strokes (M, 3, 64, 64) of actions (M, 12) with noise (M, noise_size), or without any."""
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def forward(
+        self,
+        actions: Tensor,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        chunk: int | None = None,
+    ) -> Tensor:
+        """Paint strokes. Without `noise` and `generator` the result depends on the actions alone.
+
+        Args:
+            actions: (..., 12) in [0, 1], any number of leading axes, empty ones too; values are not checked.
+            noise: (..., noise_size) random numbers, as `sample_noise` draws them.
+            generator: draws the noise instead; for code to be compiled, draw it before the call.
+            chunk: paint at most so many strokes at a time, which bounds the memory for what lies between actions and
+                strokes: a backward pass computes it again, chunk by chunk. In eval mode only.
+
+        Returns:
+            (..., 3, 64, 64) strokes on white paper, RGB in [0, 1], with the dtype of `actions`.
+
+        Raises:
+            TypeError: `actions` or `noise` have another dtype than the painter, outside of autocast.
+            ValueError: a shape or `chunk` is wrong, or both `noise` and `generator` are given.
+        """
+        batch = actions.shape[:-1]
+        if generator is not None:
+            if noise is not None:
+                raise ValueError("noise must be given or drawn by a generator, got both")
+            noise = self.sample_noise(batch, generator)
+        self._check_input("actions", actions, (*batch, self.action_size))
+        flat = actions.reshape(-1, self.action_size)
+        if noise is not None:
+            self._check_input("noise", noise, (*batch, self.noise_size))
+            noise = noise.reshape(flat.shape[0], self.noise_size)
+        strokes = self._paint(flat, noise) if chunk is None else self._paint_chunks(flat, noise, chunk)
+        return strokes.to(actions.dtype).reshape(*batch, 3, self.stroke_size, self.stroke_size)
+
+    def sample_noise(self, batch: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
+        """Noise (*batch, noise_size) for a batch of actions, in the painter's dtype and on its device.
+
+        Args:
+            batch: the leading axes of the actions, `actions.shape[:-1]`.
+            generator: draws it, on its own device; equal generators give equal noise for a painter on any device.
+        """
+        device = self.device if generator is None else generator.device
+        noise = self._draw((*batch, self.noise_size), generator, device)
+        return noise.to(self.device)
+
+    def _draw(self, shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device, dtype=self.dtype)
+
+    def freeze(self: Painter) -> Painter:
+        """Set eval mode and `requires_grad` of all weights to False, and return self: gradients go to actions alone."""
+        return self.eval().requires_grad_(False)
+
+    def _use_channels_last(self: Painter) -> Painter:
+        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _check_input(self, name: str, x: Tensor, shape: tuple[int, ...]) -> None:
+        if x.shape != shape:
+            raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(x.shape)}")
+        if x.dtype != self.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(f"{name} must have the painter's dtype {self.dtype}, got {x.dtype}")
+
+    def _paint_chunks(self, actions: Tensor, noise: Tensor | None, chunk: int) -> Tensor:
+        if chunk < 1:
+            raise ValueError(f"chunk must be >= 1, got {chunk}")
+        if self.training:
+            raise ValueError("chunk needs a painter in eval mode: in training, strokes are normalised over all of them")
+        noises = repeat(None) if noise is None else noise.split(chunk)
+        return torch.cat(
+            [
+                checkpoint(self._paint, part, part_noise, use_reentrant=False, preserve_rng_state=False)
+                for part, part_noise in zip(actions.split(chunk), noises, strict=False)
+            ]
+        )
