@@ -14,6 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from neural_paint import backends, composite_patches
+from neural_paint.painters import GANPainter, Grid, NeuralCanvas
 from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close
 
 FUSED = [name for name in backends.available("cpu", "composite_patches") if name != "reference"]
@@ -25,26 +26,23 @@ class Stitched(NamedTuple):
 
     blocks: int
     strokes: int  # on each block
-    overlap: int = 10
 
     def __str__(self) -> str:
-        return f"{self.size}x{self.size}, {self.blocks}x{self.blocks} blocks of {self.strokes} strokes"
+        height, width = self.grid.size
+        return f"{width}x{height}, {self.blocks}x{self.blocks} blocks of {self.strokes} strokes"
 
     @property
-    def size(self) -> int:
-        return 64 * self.blocks - self.overlap * (self.blocks - 1)
+    def grid(self) -> Grid:
+        return Grid(self.blocks, self.blocks, strokes_per_block=self.strokes)
 
     def scene(self) -> dict[str, Tensor]:
         random = torch.Generator().manual_seed(0)
-        corner = torch.arange(self.blocks) * (64 - self.overlap)
-        shift = torch.cartesian_prod(corner, corner).flip(1).repeat_interleave(self.strokes, 0)
-        count = len(shift)
-        matrix = torch.eye(2).expand(count, 2, 2)
+        background = torch.ones(1, 3, *self.grid.size)
         return {
-            "patches": torch.rand(1, count, 64, 64, generator=random),
-            "transform": torch.cat([matrix, shift[..., None]], -1)[None],
-            "background": torch.ones(1, 3, self.size, self.size),
-            "color": torch.rand(1, count, 3, generator=random),
+            "patches": torch.rand(1, self.grid.num_strokes, 64, 64, generator=random),
+            "transform": self.grid.transform(background)[None],
+            "background": background,
+            "color": torch.rand(1, self.grid.num_strokes, 3, generator=random),
         }
 
 
@@ -111,6 +109,29 @@ def bench_patches(benchmark: BenchmarkFixture, peak_memory: Any, case: Stitched 
     else:
         benchmark.pedantic(run, rounds=30, warmup_rounds=3)
         benchmark.extra_info["peak_mib"] = peak_memory(run)
+
+
+@pytest.mark.parametrize("name", ["cpp", "decoder", "loop"])
+def bench_neural_canvas(benchmark: BenchmarkFixture, peak_memory: Any, name: str) -> None:
+    """A step of an optimisation, forward and backward to the actions, with a GAN painter: in two calls, in the
+    published loop, and what of it is the painter's network."""
+    case = SMALL if name == "loop" and benchmark.disabled else STITCHED
+    painter = GANPainter().freeze()
+    actions = torch.rand(1, case.grid.num_strokes, 12, requires_grad=True)
+    canvas = NeuralCanvas(painter, case.grid)
+    paint = {"cpp": canvas, "decoder": painter, "loop": lambda x: stitched_loop.paint(painter, x, case.grid)}[name]
+
+    def step() -> object:
+        return torch.autograd.grad(paint(actions).sum(), actions)
+
+    benchmark.group = f"neural canvas: {case}"
+    extra = {"table": "neural canvas", "case": str(case), "pass": "forward and backward", "backend": name}
+    benchmark.extra_info.update(extra)
+    if name == "loop":
+        benchmark.extra_info["peak_mib"] = benchmark.pedantic(peak_memory, args=(step,), rounds=1)
+    else:
+        benchmark.pedantic(step, rounds=5, warmup_rounds=1)
+        benchmark.extra_info["peak_mib"] = None if benchmark.disabled else peak_memory(step)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -154,6 +154,7 @@ OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
     "opponents": ("Next to plain PyTorch:", opponents_columns),
     "strokes": ("More and more strokes:", strokes_columns),
     "patches": ("`composite_patches`, pictures given:", opponents_columns),
+    "neural canvas": ("A step with a GAN painter, the decoder in one call:", opponents_columns),
     "call": ("A call with next to nothing to paint:", call_columns),
     "host": ("How long such a call keeps the host, which does not wait for the GPU:", call_columns),
     "painter": ("The photograph painter, `neural-paint paint --device cuda`:", painter_columns),
@@ -164,6 +165,7 @@ IMPLEMENTATIONS = {
     "empty": "an empty `autograd.Function`",
     "gaussians": "rows of Gaussians",
     "loop": "the published loop",
+    "decoder": "the painter's network alone",
 }
 GPU_PASSES = ("forward", "backward")
 

@@ -7,7 +7,8 @@ from neural_paint import _C, reference  # noqa: F401
 from neural_paint.ops.composite_patches import composite_patches
 from neural_paint.ops.paint import paint
 from neural_paint.ops.stroke_bounds import stroke_bounds
+from neural_paint.ops.stroke_mask import stroke_mask
 from neural_paint.strokes import Strokes
 
 __version__ = "0.1.0"
-__all__ = ["Strokes", "__version__", "composite_patches", "paint", "reference", "stroke_bounds"]
+__all__ = ["Strokes", "__version__", "composite_patches", "paint", "reference", "stroke_bounds", "stroke_mask"]

@@ -1,6 +1,7 @@
 """Neural painters: networks that paint the stroke of an action, and their files (docs/neural_painters.md)."""
 
 from neural_paint.painters.base import NeuralPainter
+from neural_paint.painters.canvas import Grid, NeuralCanvas, connect, grey, opaque, palette, place_strokes, thin
 from neural_paint.painters.checkpoints import load_painter, save_painter
 from neural_paint.painters.gan import Critic, GANPainter, Generator
 from neural_paint.painters.npx import NPXPainter
@@ -13,10 +14,18 @@ __all__ = [
     "Encoder",
     "GANPainter",
     "Generator",
+    "Grid",
     "NPXPainter",
+    "NeuralCanvas",
     "NeuralPainter",
     "VAEPainter",
+    "connect",
+    "grey",
     "load_painter",
+    "opaque",
+    "palette",
+    "place_strokes",
     "reparameterise",
     "save_painter",
+    "thin",
 ]

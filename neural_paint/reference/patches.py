@@ -1,4 +1,5 @@
-"""`composite_patches` in plain PyTorch: bitmaps laid on a canvas by affine maps, one over the other.
+"""`composite_patches` and `stroke_mask` in plain PyTorch: bitmaps laid on a canvas by affine maps, one over the other,
+and made of what a neural painter paints.
 
 Every formula of docs/patches.md stands here once, written to be read.
 """
@@ -19,6 +20,8 @@ TAP_SPACING = 2.0
 TAP_SLACK = 0.01
 # Most samples along a side; a map that asks for more lays no paint.
 MAX_TAPS = 64
+# Least darkness that is stretched to a whole mask.
+DARKNESS_FLOOR = 1e-4
 
 
 def composite_patches(
@@ -115,3 +118,10 @@ def bilinear(texels: Tensor, place: Tensor) -> Tensor:
 
     upper, lower = (over(texel(down, 0), texel(down, 1), x - column) for down in (0, 1))
     return over(upper, lower, y - row)
+
+
+def stroke_mask(strokes: Tensor) -> Tensor:
+    """Alpha (..., h, w) of strokes (..., C, h, w) on white: their darkness over that of the darkest pixel."""
+    darkness = 1 - strokes.mean(-3)
+    darkest = darkness.flatten(-2).max(-1).values[..., None, None]
+    return darkness / darkest.clamp(min=DARKNESS_FLOOR)
