@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neural_paint.stroke_rules import MAX_CHANNELS, MAX_CONTROL_POINTS
+
 from .bins import paint_bounds_kernel
 from .stroke import CHORD_VALUES
-
-MAX_CONTROL_POINTS = 4
-MAX_CHANNELS = 16
 
 # Strokes of one program that makes boxes and chords.
 _BLOCK = 64

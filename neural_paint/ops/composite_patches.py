@@ -11,9 +11,9 @@ from torch import Tensor
 from neural_paint import backends, reference
 from neural_paint.ops import operators
 from neural_paint.ops.operators import Formulas, as_dtype
+from neural_paint.stroke_rules import MAX_CHANNELS
 
 _OPERATORS = {"cpp": operators.compiled("composite_patches")}
-_MAX_CHANNELS = 16
 
 
 def composite_patches(
@@ -101,8 +101,8 @@ def _check(
     if transform.ndim != 4 or transform.shape[2:] != (2, 3):
         raise _shape_error("transform", "(B, N, 2, 3)", transform)
     b, n = transform.shape[:2]
-    if background.ndim != 4 or background.shape[0] not in (1, b) or not 1 <= background.shape[1] <= _MAX_CHANNELS:
-        raise _shape_error("background", f"({b} or 1, C, H, W) with C in 1 .. {_MAX_CHANNELS}", background)
+    if background.ndim != 4 or background.shape[0] not in (1, b) or not 1 <= background.shape[1] <= MAX_CHANNELS:
+        raise _shape_error("background", f"({b} or 1, C, H, W) with C in 1 .. {MAX_CHANNELS}", background)
     channels = background.shape[1]
     first = (b, n) if patch_id is None else patches.shape[:1]
     planes = () if color is not None else (channels + 1,)
