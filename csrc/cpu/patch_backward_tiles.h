@@ -40,7 +40,7 @@ class PatchTileGradient {
   // `samples` are those of the band, which begins at `first_pack`, `factors` the gradients of the colours and the
   // opacity of the tile's pairs.
   void run(int64_t index, const PatchPair* pairs, T* samples, int64_t first_pack, T* factors) {
-    const TileArea tile(scene_, index);
+    const RowTile tile(scene_, index);
     const int64_t listed = bins_.offsets[index + 1] - bins_.offsets[index];
     const int32_t* const list = bins_.strokes.data() + bins_.offsets[index];
     std::fill_n(factors, listed * (scene_.channels + 1), T(0));
@@ -72,7 +72,7 @@ class PatchTileGradient {
   int64_t stride() const { return (scene_.planes + 1) * W; }
 
  private:
-  void start(const TileArea& tile) {
+  void start(const RowTile& tile) {
     std::fill_n(transmittance_, kTilePixels, T(1));
     std::fill_n(grad_, scene_.channels * kTilePixels, T(0));
     std::fill_n(below_, scene_.channels * kTilePixels, T(0));
@@ -82,7 +82,7 @@ class PatchTileGradient {
     }
   }
 
-  void write_background(const TileArea& tile) {
+  void write_background(const RowTile& tile) {
     if (d_background_ == nullptr) return;
     for (int64_t c = 0; c < scene_.channels; ++c) {
       for (int i = 0; i < kTilePixels; ++i) plane_[i] = transmittance_[i] * grad_[c * kTilePixels + i];
@@ -146,7 +146,7 @@ std::vector<PatchPair> find_pairs(const PatchScene<T>& scene, const Bins& bins) 
   for_each_unit(
       tiles(scene), [&] { return TilePatch<T>(scene); },
       [&](TilePatch<T>& patch, int64_t index) {
-        const TileArea tile(scene, index);
+        const RowTile tile(scene, index);
         for (int64_t i = bins.offsets[index]; i < bins.offsets[index + 1]; ++i) {
           const bool is_shown = patch.load(tile, bins.strokes[i]);
           for (int row = 0; row < kTile; ++row)
@@ -226,7 +226,7 @@ void paint_patches_backward(const PatchScene<T>& scene, const View<T, 4>& grad, 
         [&](TilePatch<T>& patch, int64_t part) {
           const int64_t first = part * scene.count / parts, last = (part + 1) * scene.count / parts;
           for (int64_t index = begin; index < end; ++index) {
-            const TileArea tile(scene, index);
+            const RowTile tile(scene, index);
             const auto list = bins.strokes.begin(), list_end = list + bins.offsets[index + 1];
             for (auto it = std::lower_bound(list + bins.offsets[index], list_end, first); it != list_end && *it < last;
                  ++it) {

@@ -7,18 +7,9 @@
 
 NP_MATH_BEGIN
 
-// Where a tile lies. Its pixels are kept row after row.
-struct TileArea {
-  int64_t batch, x, y;  // pixels of the tile's corner
-  int width, height;    // of the part on the canvas
-
-  template <typename Scene>
-  TileArea(const Scene& scene, int64_t index)
-      : batch(index / (tile_rows(scene) * tile_columns(scene))),
-        x(index % tile_columns(scene) * kTile),
-        y(index / tile_columns(scene) % tile_rows(scene) * kTile),
-        width(int(std::min<int64_t>(kTile, scene.width - x))),
-        height(int(std::min<int64_t>(kTile, scene.height - y))) {}
+// A tile whose pixels are kept row after row.
+struct RowTile : TileArea {
+  using TileArea::TileArea;
 
   // Copies the tile's part of channel c; what is off the canvas is left alone.
   template <typename T>
@@ -61,7 +52,7 @@ class TilePatch : public Patch<T> {
         column_step_(int32_t(scene.patches.strides[4])) {}
 
   // False if it is culled.
-  bool load(const TileArea& tile, int64_t n) {
+  bool load(const RowTile& tile, int64_t n) {
     if (!Patch<T>::load(scene_, tile.batch, n, T(tile.x), T(tile.y))) return false;
     share_ = T(1) / T(this->placed.across * this->placed.down);
     shift_ = this->placed.is_shift() && column_step_ == 1;

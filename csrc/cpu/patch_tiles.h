@@ -28,7 +28,7 @@ class PatchPainter {
       : scene_(scene), bins_(bins), image_(image), patch_(scene) {}
 
   void paint(int64_t index) {
-    const TileArea tile(scene_, index);
+    const RowTile tile(scene_, index);
     std::fill_n(transmittance_, kTilePixels, T(1));
     std::fill_n(painted_, scene_.channels * kTilePixels, T(0));
     const int64_t listed = bins_.offsets[index + 1] - bins_.offsets[index];
@@ -47,14 +47,14 @@ class PatchPainter {
   }
 
  private:
-  bool shows(const TileArea& tile) const {
+  bool shows(const RowTile& tile) const {
     for (int row = 0; row < tile.height; ++row)
       for (int i = row * kTile; i < row * kTile + tile.width; ++i)
         if (transmittance_[i] != T(0)) return true;
     return false;
   }
 
-  void paint_patch(const TileArea& tile, int64_t n) {
+  void paint_patch(const RowTile& tile, int64_t n) {
     T color[kMaxChannels];
     if (scene_.planes == 1)
       for (int64_t c = 0; c < scene_.channels; ++c) color[c] = scene_.color(tile.batch, n, c);

@@ -41,6 +41,20 @@ int64_t tiles(const Scene& scene) {
   return scene.batch * tile_rows(scene) * tile_columns(scene);
 }
 
+// Where a tile lies on its canvas.
+struct TileArea {
+  int64_t batch, x, y;  // pixels of the tile's corner
+  int width, height;    // of the part on the canvas
+
+  template <typename Scene>
+  TileArea(const Scene& scene, int64_t index)
+      : batch(index / (tile_rows(scene) * tile_columns(scene))),
+        x(index % tile_columns(scene) * kTile),
+        y(index / tile_columns(scene) % tile_rows(scene) * kTile),
+        width(int(std::min<int64_t>(kTile, scene.width - x))),
+        height(int(std::min<int64_t>(kTile, scene.height - y))) {}
+};
+
 // Tiles [x0, x1) x [y0, y1) that a stroke may touch.
 struct TileRange {
   int32_t x0 = 0, y0 = 0, x1 = 0, y1 = 0;

@@ -9,19 +9,10 @@
 
 NP_MATH_BEGIN
 
-// Where a tile lies. Its pixels are kept block after block and row after row in each, so that a pack is one load;
-// blocks are kept quarter after quarter of the tile.
-struct Tile {
-  int64_t batch, x, y;  // pixels of the tile's corner
-  int width, height;    // of the part on the canvas
-
-  template <typename T>
-  Tile(const Scene<T>& scene, int64_t index)
-      : batch(index / (tile_rows(scene) * tile_columns(scene))),
-        x(index % tile_columns(scene) * kTile),
-        y(index / tile_columns(scene) % tile_rows(scene) * kTile),
-        width(int(std::min<int64_t>(kTile, scene.width - x))),
-        height(int(std::min<int64_t>(kTile, scene.height - y))) {}
+// A tile whose pixels are kept block after block and row after row in each, so that a pack is one load; blocks are kept
+// quarter after quarter of the tile.
+struct Tile : TileArea {
+  using TileArea::TileArea;
 
   static int block_x(int block) { return block / 16 % 2 * kQuarter + block % 4 * kBlock; }
   static int block_y(int block) { return block / 32 * kQuarter + block / 4 % 4 * kBlock; }
