@@ -69,7 +69,7 @@ NP_HOST_DEVICE Box<T> patch_box(const Affine<T>& map, const Placed<T>& placed, T
 template <typename V, typename T>
 struct Corners {
   static constexpr int count = Lanes<V>::count;
-  int32_t column[2][count], row[2][count];  // inside the patch, even where the weight is 0
+  int32_t column[2][count], row[2][count];  // inside the patch; the second next to the first, if there is another
   V x[2], y[2];                             // weights, and
   V x_slope[2], y_slope[2];                 // their slopes
 
@@ -78,30 +78,32 @@ struct Corners {
   NP_HOST_DEVICE V slope_y(int corner) const { return x[corner % 2] * y_slope[corner / 2]; }
 };
 
+// A texel's weight `distance` texels to the right of it, and its slope: on the lines between texels, that to the right.
+template <typename T, typename V>
+NP_HOST_DEVICE void tent(V distance, V& weight, V& slope) {
+  weight = maximum(V(1) - absolute(distance), V(0));
+  const V rising = select(V(T(-1)) <= distance, V(1), V(0)), falling = select(distance < V(1), V(T(-1)), V(0));
+  slope = select(distance < V(0), rising, falling);
+}
+
 // One axis: `place` in texels from the first texel's centre, of `size` texels.
 template <typename V, typename T>
 NP_HOST_DEVICE void corners_along(V place, int32_t size, int32_t (&index)[2][Lanes<V>::count], V (&weight)[2],
                                   V (&slope)[2]) {
   constexpr int count = Lanes<V>::count;
-  // Clamped before it becomes an index: one texel off the patch on either side.
-  const V clamped = clamp(place, V(T(-1)), V(T(size)));
-  T values[count], floors[count], there[2][count];
-  Lanes<V>::store(clamped, values);
+  // Two texels of the patch, wherever the place is: one that is not next to it weighs nothing.
+  const int32_t next = size > 1 ? 1 : 0;
+  T values[count], whole[count];
+  Lanes<V>::store(clamp(place, V(0), V(T(size - 1 - next))), values);
   for (int i = 0; i < count; ++i) {
-    const int32_t low = int32_t(floor(values[i]));
-    floors[i] = T(low);
-    there[0][i] = low >= 0 && low < size ? T(1) : T(0);
-    there[1][i] = low + 1 < size ? T(1) : T(0);
-    index[0][i] = low < 0 ? 0 : low < size ? low : size - 1;
-    index[1][i] = low + 1 < size ? low + 1 : size - 1;
+    index[0][i] = int32_t(values[i]);
+    index[1][i] = index[0][i] + next;
+    whole[i] = T(index[0][i]);
   }
-  const auto felt = (V(T(-1)) <= place) & (place < V(T(size)));
-  const V fraction = clamped - Lanes<V>::load(floors);
-  const V first = select(felt, Lanes<V>::load(there[0]), V(0)), second = select(felt, Lanes<V>::load(there[1]), V(0));
-  weight[0] = first * (V(1) - fraction);
-  weight[1] = second * fraction;
-  slope[0] = V(0) - first;
-  slope[1] = second;
+  const V distance = place - Lanes<V>::load(whole);
+  tent<T>(distance, weight[0], slope[0]);
+  tent<T>(distance - V(T(next)), weight[1], slope[1]);
+  if (next == 0) weight[1] = slope[1] = V(0);
 }
 
 template <typename T, typename V>

@@ -58,9 +58,7 @@ class PatchPainter {
     T color[kMaxChannels];
     if (scene_.planes == 1)
       for (int64_t c = 0; c < scene_.channels; ++c) color[c] = scene_.color(tile.batch, n, c);
-    for (int row = 0; row < tile.height; ++row)
-      for (uint32_t left = patch_.reached(row); left != 0; left &= left - 1)
-        paint_pack(row, lowest_bit(left) * W, color);
+    patch_.reach(tile).for_each_pack([&](int row, int first) { paint_pack(row, first, color); });
   }
 
   NP_HOST_DEVICE void paint_pack(int row, int first, const T* color) {
