@@ -22,6 +22,11 @@ struct Placed {
   NP_HOST_DEVICE Vec2<V> at(V x, V y) const {
     return {V(origin.x) + V(step_x.x) * x + V(step_y.x) * y, V(origin.y) + V(step_x.y) * x + V(step_y.y) * y};
   }
+  // `shift` is the map's.
+  NP_HOST_DEVICE void look_from(Vec2<T> shift, T x, T y) {
+    const T dx = x - shift.x, dy = y - shift.y;
+    origin = {step_x.x * dx + step_y.x * dy, step_x.y * dx + step_y.y * dy};
+  }
   NP_HOST_DEVICE bool is_tapped() const { return across > 1 || down > 1; }
   // Whether pixels are texels, but for a shift.
   NP_HOST_DEVICE bool is_shift() const {
@@ -41,8 +46,7 @@ NP_HOST_DEVICE bool place(Placed<T>& out, const Affine<T>& map, T x, T y) {
   const T determinant = map.xx * map.yy - map.xy * map.yx;
   out.step_x = {map.yy / determinant, -map.yx / determinant};
   out.step_y = {-map.xy / determinant, map.xx / determinant};
-  const T dx = x - map.x, dy = y - map.y;
-  out.origin = {out.step_x.x * dx + out.step_y.x * dy, out.step_x.y * dx + out.step_y.y * dy};
+  out.look_from({map.x, map.y}, x, y);
   const T across = ceil(square_root(dot(out.step_x, out.step_x)) / T(kTapSpacing) - T(kTapSlack));
   const T down = ceil(square_root(dot(out.step_y, out.step_y)) / T(kTapSpacing) - T(kTapSlack));
   // 0 * x is 0 for finite x and NaN otherwise.

@@ -12,12 +12,6 @@ NP_MATH_BEGIN
 #error "NP_VECTOR_BYTES must be defined before the first header"
 #endif
 
-// Two of something that lie side by side in memory.
-template <typename V>
-struct Pair {
-  V left, right;
-};
-
 template <typename T>
 struct Register {
   static constexpr int lanes = NP_VECTOR_BYTES / int(sizeof(T)), side_by_side = 2;
@@ -41,8 +35,10 @@ struct Register {
     for (int i = 0; i < lanes; ++i) out[i] = from[index[i]];
     return out;
   }
-  static NP_HOST_DEVICE Pair<Value> gather_pairs(const T* from, const int32_t* index) {
-    return {gather(from, index), gather(from + 1, index)};
+  // from[index] and from[index + 1].
+  static NP_HOST_DEVICE void gather_pairs(const T* from, const int32_t* index, Value& left, Value& right) {
+    left = gather(from, index);
+    right = gather(from + 1, index);
   }
 };
 
@@ -62,15 +58,16 @@ struct Register<float> {
   static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
     return _mm512_i32gather_ps(_mm512_loadu_si512(index), from, 4);
   }
-  static NP_HOST_DEVICE Pair<Value> gather_pairs(const float* from, const int32_t* index) {
+  static NP_HOST_DEVICE void gather_pairs(const float* from, const int32_t* index, Value& left, Value& right) {
     const auto pairs = [&](int first) __attribute__((always_inline)) {
       const __m256i at = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index + first));
       return _mm512_castpd_ps(_mm512_i32gather_pd(at, from, 4));
     };
-    const __m512i left = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    const __m512i right = _mm512_add_epi32(left, _mm512_set1_epi32(1));
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
     const __m512 low = pairs(0), high = pairs(8);
-    return {_mm512_permutex2var_ps(low, left, high), _mm512_permutex2var_ps(low, right, high)};
+    left = _mm512_permutex2var_ps(low, even, high);
+    right = _mm512_permutex2var_ps(low, odd, high);
   }
 #elif NP_VECTOR_BYTES == 32
   static NP_HOST_DEVICE Value maximum(Value a, Value b) { return _mm256_max_ps(a, b); }
@@ -81,7 +78,7 @@ struct Register<float> {
   static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
     return _mm256_i32gather_ps(from, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)), 4);
   }
-  static NP_HOST_DEVICE Pair<Value> gather_pairs(const float* from, const int32_t* index) {
+  static NP_HOST_DEVICE void gather_pairs(const float* from, const int32_t* index, Value& left, Value& right) {
     const auto pairs = [&](int first) __attribute__((always_inline)) {
       const __m128i at = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index + first));
       return _mm256_castpd_ps(_mm256_i32gather_pd(reinterpret_cast<const double*>(from), at, 4));
@@ -90,7 +87,8 @@ struct Register<float> {
       return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xD8));
     };
     const __m256 low = pairs(0), high = pairs(4);
-    return {in_order(_mm256_shuffle_ps(low, high, 0x88)), in_order(_mm256_shuffle_ps(low, high, 0xDD))};
+    left = in_order(_mm256_shuffle_ps(low, high, 0x88));
+    right = in_order(_mm256_shuffle_ps(low, high, 0xDD));
   }
 #else
   static NP_HOST_DEVICE Value maximum(Value a, Value b) { return _mm_max_ps(a, b); }
@@ -101,13 +99,14 @@ struct Register<float> {
   static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
     return _mm_setr_ps(from[index[0]], from[index[1]], from[index[2]], from[index[3]]);
   }
-  static NP_HOST_DEVICE Pair<Value> gather_pairs(const float* from, const int32_t* index) {
+  static NP_HOST_DEVICE void gather_pairs(const float* from, const int32_t* index, Value& left, Value& right) {
     const auto pairs = [&](int first) __attribute__((always_inline)) {
       const __m128 low = _mm_loadl_pi(_mm_setzero_ps(), reinterpret_cast<const __m64*>(from + index[first]));
       return _mm_loadh_pi(low, reinterpret_cast<const __m64*>(from + index[first + 1]));
     };
     const __m128 low = pairs(0), high = pairs(2);
-    return {_mm_shuffle_ps(low, high, 0x88), _mm_shuffle_ps(low, high, 0xDD)};
+    left = _mm_shuffle_ps(low, high, 0x88);
+    right = _mm_shuffle_ps(low, high, 0xDD);
   }
 #endif
 };
@@ -127,12 +126,13 @@ struct Register<float> {
   static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
     return Value{from[index[0]], from[index[1]], from[index[2]], from[index[3]]};
   }
-  static NP_HOST_DEVICE Pair<Value> gather_pairs(const float* from, const int32_t* index) {
+  static NP_HOST_DEVICE void gather_pairs(const float* from, const int32_t* index, Value& left, Value& right) {
     const auto pairs = [&](int first) __attribute__((always_inline)) {
       return vcombine_f32(vld1_f32(from + index[first]), vld1_f32(from + index[first + 1]));
     };
     const float32x4_t low = pairs(0), high = pairs(2);
-    return {(Value)vuzp1q_f32(low, high), (Value)vuzp2q_f32(low, high)};
+    left = (Value)vuzp1q_f32(low, high);
+    right = (Value)vuzp2q_f32(low, high);
   }
 };
 #endif
@@ -158,6 +158,12 @@ struct Mask {
     for (int r = 0; r < registers; ++r) a.part[r] |= b.part[r];
     return a;
   }
+};
+
+// Of neighbours in memory.
+template <typename V>
+struct Pair {
+  V left, right;
 };
 
 // What returns a pack, or a struct of no more than one, must be inlined: GCC 12 clears the upper part of a register of
@@ -191,11 +197,8 @@ struct Pack {
   // from[index] and from[index + 1].
   static NP_HOST_DEVICE Pair<Pack> gather_pairs(const T* from, const int32_t* index) {
     Pair<Pack> out;
-    for (int r = 0; r < registers; ++r) {
-      const auto pair = Register<T>::gather_pairs(from, index + r * Register<T>::lanes);
-      out.left.part[r] = pair.left;
-      out.right.part[r] = pair.right;
-    }
+    for (int r = 0; r < registers; ++r)
+      Register<T>::gather_pairs(from, index + r * Register<T>::lanes, out.left.part[r], out.right.part[r]);
     return out;
   }
   NP_HOST_DEVICE void store(T* to) const {

@@ -7,6 +7,20 @@
 
 NP_MATH_BEGIN
 
+// Every patch, set up once as seen from the canvas's corner, and the tiles that it may reach: none if it is culled.
+template <typename T>
+struct PatchBins : Bins {
+  std::vector<Patch<T>> patches;
+
+  explicit PatchBins(const PatchScene<T>& scene) : patches(scene.batch * scene.count) {
+    static_cast<Bins&>(*this) = bin(scene, scene.count, [&](int64_t b, int64_t n) {
+      Patch<T>& patch = patches[b * scene.count + n];
+      if (!patch.load(scene, b, n, T(0), T(0))) return empty_box<T>();
+      return patch_box(scene.map(b, n), patch.placed, T(scene.patch_width), T(scene.patch_height));
+    });
+  }
+};
+
 // A tile whose pixels are kept row after row.
 struct RowTile : TileArea {
   using TileArea::TileArea;
@@ -19,7 +33,7 @@ struct RowTile : TileArea {
       const T* from = &view(batch, c, y + row, x);
       T* const to = plane + row * kTile;
       if (step == 1)
-        std::memcpy(to, from, width * sizeof(T));
+        copy_row(from, to);
       else
         for (int i = 0; i < width; ++i) to[i] = from[i * step];
     }
@@ -29,8 +43,17 @@ struct RowTile : TileArea {
   template <typename T, typename Scene>
   void write(const T* plane, const Scene& scene, int64_t c, T* to) const {
     for (int row = 0; row < height; ++row)
-      std::memcpy(to + ((batch * scene.channels + c) * scene.height + y + row) * scene.width + x, plane + row * kTile,
-                  width * sizeof(T));
+      copy_row(plane + row * kTile, to + ((batch * scene.channels + c) * scene.height + y + row) * scene.width + x);
+  }
+
+ private:
+  // Most rows are whole ones, for which the compiler needs no call.
+  template <typename T>
+  void copy_row(const T* from, T* to) const {
+    if (width == kTile)
+      std::memcpy(to, from, kTile * sizeof(T));
+    else
+      std::memcpy(to, from, width * sizeof(T));
   }
 };
 
@@ -68,17 +91,19 @@ class TilePatch : public Patch<T> {
   using Two = Pair<V>;
 
  public:
-  explicit TilePatch(const PatchScene<T>& scene)
+  TilePatch(const PatchScene<T>& scene, const PatchBins<T>& bins)
       : scene_(scene),
+        bins_(bins),
         plane_step_(scene.patches.strides[2]),
         texels_(int64_t(scene.patch_height) * scene.patch_width),
         row_step_(int32_t(scene.patches.strides[3])),
         column_step_(int32_t(scene.patches.strides[4])),
         right_(scene.patch_width > 1 ? 1 : 0) {}
 
-  // False if it is culled.
-  bool load(const RowTile& tile, int64_t n) {
-    if (!Patch<T>::load(scene_, tile.batch, n, T(tile.x), T(tile.y))) return false;
+  // Looks at a patch of the tile's list.
+  void look_at(const RowTile& tile, int64_t n) {
+    static_cast<Patch<T>&>(*this) = bins_.patches[tile.batch * scene_.count + n];
+    this->placed.look_from(this->shift, T(tile.x), T(tile.y));
     share_ = T(1) / T(this->placed.across * this->placed.down);
     shift_ = this->placed.is_shift() && column_step_ == 1;
     if (shift_) {
@@ -89,7 +114,6 @@ class TilePatch : public Patch<T> {
       column_ = origin.x - corner.x;
       line_ = origin.y - corner.y;
     }
-    return true;
   }
 
   Reach<T> reach(const RowTile& tile) const {
@@ -135,34 +159,34 @@ class TilePatch : public Patch<T> {
   NP_HOST_DEVICE void sample_backward(int row, int first, const V* d_planes, T* d_texels,
                                       PlaceGradient<V>& sums) const {
     const int64_t last = scene_.planes - 1;
-    for_each_sample(row, first, [&](const auto& texels, const Weights<V>& w, Vec2<V> place)
-                                    __attribute__((always_inline)) {
-      V d_x(0), d_y(0);
-      for (int below = 0; below < 2; ++below) {
-        const Two alpha = texels.pair(last, below);
-        const V left = w.y[below] * w.x[0], right = w.y[below] * w.x[1];
-        Two d_alpha{d_planes[last], d_planes[last]};  // but for the weights
-        for (int64_t c = 0; c < last; ++c) {
-          const Two color = texels.pair(c, below);
-          d_alpha.left += d_planes[c] * color.left;
-          d_alpha.right += d_planes[c] * color.right;
-          if (d_texels == nullptr) continue;
-          texels.add(d_texels + c * texels_, below,
-                     {left * alpha.left * d_planes[c], right * alpha.right * d_planes[c]});
-        }
-        if (d_texels != nullptr)
-          texels.add(d_texels + last * texels_, below, {left * d_alpha.left, right * d_alpha.right});
-        const V grad_left = alpha.left * d_alpha.left, grad_right = alpha.right * d_alpha.right;
-        d_x += w.y[below] * (w.x_slope[0] * grad_left + w.x_slope[1] * grad_right);
-        d_y += w.y_slope[below] * (w.x[0] * grad_left + w.x[1] * grad_right);
-      }
-      sums.sum.x += d_x;
-      sums.sum.y += d_y;
-      sums.x_by_place.x += d_x * place.x;
-      sums.x_by_place.y += d_x * place.y;
-      sums.y_by_place.x += d_y * place.x;
-      sums.y_by_place.y += d_y * place.y;
-    });
+    for_each_sample(row, first,
+                    [&](const auto& texels, const Weights<V>& w, Vec2<V> place) __attribute__((always_inline)) {
+                      V d_x(0), d_y(0);
+                      for (int below = 0; below < 2; ++below) {
+                        const Two alpha = texels.pair(last, below);
+                        const V left = w.y[below] * w.x[0], right = w.y[below] * w.x[1];
+                        Two d_alpha{d_planes[last], d_planes[last]};  // but for the weights
+                        for (int64_t c = 0; c < last; ++c) {
+                          const Two color = texels.pair(c, below);
+                          d_alpha.left += d_planes[c] * color.left;
+                          d_alpha.right += d_planes[c] * color.right;
+                          if (d_texels == nullptr) continue;
+                          texels.add(d_texels + c * texels_, below,
+                                     {left * alpha.left * d_planes[c], right * alpha.right * d_planes[c]});
+                        }
+                        if (d_texels != nullptr)
+                          texels.add(d_texels + last * texels_, below, {left * d_alpha.left, right * d_alpha.right});
+                        const V grad_left = alpha.left * d_alpha.left, grad_right = alpha.right * d_alpha.right;
+                        d_x += w.y[below] * (w.x_slope[0] * grad_left + w.x_slope[1] * grad_right);
+                        d_y += w.y_slope[below] * (w.x[0] * grad_left + w.x[1] * grad_right);
+                      }
+                      sums.sum.x += d_x;
+                      sums.sum.y += d_y;
+                      sums.x_by_place.x += d_x * place.x;
+                      sums.x_by_place.y += d_x * place.y;
+                      sums.y_by_place.x += d_y * place.x;
+                      sums.y_by_place.y += d_y * place.y;
+                    });
   }
 
  private:
@@ -214,14 +238,15 @@ class TilePatch : public Patch<T> {
     const TilePatch& patch;
     int row, column;
 
-    NP_HOST_DEVICE bool is_beyond(int below) const { return row + below < 0 || row + below >= patch.scene_.patch_height; }
+    NP_HOST_DEVICE bool is_beyond(int below) const {
+      return row + below < 0 || row + below >= patch.scene_.patch_height;
+    }
     NP_HOST_DEVICE int begin() const { return std::max(-column, 0); }
     NP_HOST_DEVICE int end() const { return std::min(patch.scene_.patch_width - column, W + 1); }
 
     NP_HOST_DEVICE Two pair(int64_t plane, int below) const {
       if (is_beyond(below)) return {V(0), V(0)};
-      const T* const from =
-          patch.texels + plane * patch.plane_step_ + int64_t(row + below) * patch.row_step_ + column;
+      const T* const from = patch.texels + plane * patch.plane_step_ + int64_t(row + below) * patch.row_step_ + column;
       if (begin() == 0 && end() == W + 1) return {V::load(from), V::load(from + 1)};
       T values[W + 1] = {};
       for (int i = begin(); i < end(); ++i) values[i] = from[i];
@@ -267,8 +292,10 @@ class TilePatch : public Patch<T> {
   }
 
   const PatchScene<T>& scene_;
+  const PatchBins<T>& bins_;
   const int64_t plane_step_, texels_;
-  const int32_t row_step_, column_step_, right_;  // right_: columns from a texel to its right neighbour, 0 if it has none
+  const int32_t row_step_, column_step_,
+      right_;        // right_: columns from a texel to its right neighbour, 0 if it has none
   T share_;          // of a sample in its pixel
   bool shift_;       // pixels are texels, but for a shift, and those of a row lie side by side
   int left_, top_;   // then, the texel to the left of and above the tile's first pixel,
