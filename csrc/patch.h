@@ -22,6 +22,11 @@ struct Placed {
   NP_HOST_DEVICE Vec2<V> at(V x, V y) const {
     return {V(origin.x) + V(step_x.x) * x + V(step_y.x) * y, V(origin.y) + V(step_x.y) * x + V(step_y.y) * y};
   }
+  // `shift` is the map's.
+  NP_HOST_DEVICE void look_from(Vec2<T> shift, T x, T y) {
+    const T dx = x - shift.x, dy = y - shift.y;
+    origin = {step_x.x * dx + step_y.x * dy, step_x.y * dx + step_y.y * dy};
+  }
   NP_HOST_DEVICE bool is_tapped() const { return across > 1 || down > 1; }
   // Whether pixels are texels, but for a shift.
   NP_HOST_DEVICE bool is_shift() const {
@@ -41,8 +46,7 @@ NP_HOST_DEVICE bool place(Placed<T>& out, const Affine<T>& map, T x, T y) {
   const T determinant = map.xx * map.yy - map.xy * map.yx;
   out.step_x = {map.yy / determinant, -map.yx / determinant};
   out.step_y = {-map.xy / determinant, map.xx / determinant};
-  const T dx = x - map.x, dy = y - map.y;
-  out.origin = {out.step_x.x * dx + out.step_y.x * dy, out.step_x.y * dx + out.step_y.y * dy};
+  out.look_from({map.x, map.y}, x, y);
   const T across = ceil(square_root(dot(out.step_x, out.step_x)) / T(kTapSpacing) - T(kTapSlack));
   const T down = ceil(square_root(dot(out.step_y, out.step_y)) / T(kTapSpacing) - T(kTapSlack));
   // 0 * x is 0 for finite x and NaN otherwise.
@@ -69,7 +73,7 @@ NP_HOST_DEVICE Box<T> patch_box(const Affine<T>& map, const Placed<T>& placed, T
 template <typename V, typename T>
 struct Corners {
   static constexpr int count = Lanes<V>::count;
-  int32_t column[2][count], row[2][count];  // inside the patch, even where the weight is 0
+  int32_t column[2][count], row[2][count];  // inside the patch; the second next to the first, if there is another
   V x[2], y[2];                             // weights, and
   V x_slope[2], y_slope[2];                 // their slopes
 
@@ -78,30 +82,32 @@ struct Corners {
   NP_HOST_DEVICE V slope_y(int corner) const { return x[corner % 2] * y_slope[corner / 2]; }
 };
 
+// A texel's weight `distance` texels to the right of it, and its slope: on the lines between texels, that to the right.
+template <typename T, typename V>
+NP_HOST_DEVICE void tent(V distance, V& weight, V& slope) {
+  weight = maximum(V(1) - absolute(distance), V(0));
+  const V rising = select(V(T(-1)) <= distance, V(1), V(0)), falling = select(distance < V(1), V(T(-1)), V(0));
+  slope = select(distance < V(0), rising, falling);
+}
+
 // One axis: `place` in texels from the first texel's centre, of `size` texels.
 template <typename V, typename T>
 NP_HOST_DEVICE void corners_along(V place, int32_t size, int32_t (&index)[2][Lanes<V>::count], V (&weight)[2],
                                   V (&slope)[2]) {
   constexpr int count = Lanes<V>::count;
-  // Clamped before it becomes an index: one texel off the patch on either side.
-  const V clamped = clamp(place, V(T(-1)), V(T(size)));
-  T values[count], floors[count], there[2][count];
-  Lanes<V>::store(clamped, values);
+  // Two texels of the patch, wherever the place is: one that is not next to it weighs nothing.
+  const int32_t next = size > 1 ? 1 : 0;
+  T values[count], whole[count];
+  Lanes<V>::store(clamp(place, V(0), V(T(size - 1 - next))), values);
   for (int i = 0; i < count; ++i) {
-    const int32_t low = int32_t(floor(values[i]));
-    floors[i] = T(low);
-    there[0][i] = low >= 0 && low < size ? T(1) : T(0);
-    there[1][i] = low + 1 < size ? T(1) : T(0);
-    index[0][i] = low < 0 ? 0 : low < size ? low : size - 1;
-    index[1][i] = low + 1 < size ? low + 1 : size - 1;
+    index[0][i] = int32_t(values[i]);
+    index[1][i] = index[0][i] + next;
+    whole[i] = T(index[0][i]);
   }
-  const auto felt = (V(T(-1)) <= place) & (place < V(T(size)));
-  const V fraction = clamped - Lanes<V>::load(floors);
-  const V first = select(felt, Lanes<V>::load(there[0]), V(0)), second = select(felt, Lanes<V>::load(there[1]), V(0));
-  weight[0] = first * (V(1) - fraction);
-  weight[1] = second * fraction;
-  slope[0] = V(0) - first;
-  slope[1] = second;
+  const V distance = place - Lanes<V>::load(whole);
+  tent<T>(distance, weight[0], slope[0]);
+  tent<T>(distance - V(T(next)), weight[1], slope[1]);
+  if (next == 0) weight[1] = slope[1] = V(0);
 }
 
 template <typename T, typename V>

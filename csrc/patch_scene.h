@@ -31,12 +31,17 @@ template <typename T>
 struct Patch {
   Placed<T> placed;
   T opacity;
-  int64_t index;    // of its texels: of all patches of all canvases, or of the shared ones
-  const T* texels;  // of the first plane
+  int64_t index;              // of its texels: of all patches of all canvases, or of the shared ones
+  const T* texels = nullptr;  // of the first plane
+  Vec2<T> shift;              // of its map
+
+  NP_HOST_DEVICE bool is_shown() const { return texels != nullptr; }
 
   // False if it is culled.
   NP_HOST_DEVICE bool load(const PatchScene<T>& scene, int64_t b, int64_t n, T x, T y) {
-    if (!place(placed, scene.map(b, n), x, y)) return false;
+    const Affine<T> map = scene.map(b, n);
+    shift = {map.x, map.y};
+    if (!place(placed, map, x, y)) return false;
     opacity = scene.has_opacity ? scene.opacity(b, n) : T(1);
     T poison = T(0) * opacity;  // 0 * x is 0 for finite x and NaN otherwise
     if (scene.planes == 1)

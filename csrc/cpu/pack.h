@@ -35,6 +35,11 @@ struct Register {
     for (int i = 0; i < lanes; ++i) out[i] = from[index[i]];
     return out;
   }
+  // from[index] and from[index + 1].
+  static NP_HOST_DEVICE void gather_pairs(const T* from, const int32_t* index, Value& left, Value& right) {
+    left = gather(from, index);
+    right = gather(from + 1, index);
+  }
 };
 
 // max and min give the second operand for a NaN, as portable.h asks.
@@ -53,6 +58,17 @@ struct Register<float> {
   static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
     return _mm512_i32gather_ps(_mm512_loadu_si512(index), from, 4);
   }
+  static NP_HOST_DEVICE void gather_pairs(const float* from, const int32_t* index, Value& left, Value& right) {
+    const auto pairs = [&](int first) __attribute__((always_inline)) {
+      const __m256i at = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index + first));
+      return _mm512_castpd_ps(_mm512_i32gather_pd(at, from, 4));
+    };
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    const __m512 low = pairs(0), high = pairs(8);
+    left = _mm512_permutex2var_ps(low, even, high);
+    right = _mm512_permutex2var_ps(low, odd, high);
+  }
 #elif NP_VECTOR_BYTES == 32
   static NP_HOST_DEVICE Value maximum(Value a, Value b) { return _mm256_max_ps(a, b); }
   static NP_HOST_DEVICE Value minimum(Value a, Value b) { return _mm256_min_ps(a, b); }
@@ -62,6 +78,19 @@ struct Register<float> {
   static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
     return _mm256_i32gather_ps(from, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)), 4);
   }
+  static NP_HOST_DEVICE void gather_pairs(const float* from, const int32_t* index, Value& left, Value& right) {
+    // No gather: it is slow where the CPU is patched against leaks through it.
+    const auto two = [&](int first) __attribute__((always_inline)) {
+      const __m128d low = _mm_load_sd(reinterpret_cast<const double*>(from + index[first]));
+      return _mm_loadh_pd(low, reinterpret_cast<const double*>(from + index[first + 1]));
+    };
+    const auto pairs = [&](int first) __attribute__((always_inline)) {
+      return _mm256_castpd_ps(_mm256_insertf128_pd(_mm256_castpd128_pd256(two(first)), two(first + 4), 1));
+    };
+    const __m256 low = pairs(0), high = pairs(2);
+    left = _mm256_shuffle_ps(low, high, 0x88);
+    right = _mm256_shuffle_ps(low, high, 0xDD);
+  }
 #else
   static NP_HOST_DEVICE Value maximum(Value a, Value b) { return _mm_max_ps(a, b); }
   static NP_HOST_DEVICE Value minimum(Value a, Value b) { return _mm_min_ps(a, b); }
@@ -70,6 +99,15 @@ struct Register<float> {
   static NP_HOST_DEVICE uint32_t bits(Mask a) { return uint32_t(_mm_movemask_ps((__m128)a)); }
   static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
     return _mm_setr_ps(from[index[0]], from[index[1]], from[index[2]], from[index[3]]);
+  }
+  static NP_HOST_DEVICE void gather_pairs(const float* from, const int32_t* index, Value& left, Value& right) {
+    const auto pairs = [&](int first) __attribute__((always_inline)) {
+      const __m128 low = _mm_loadl_pi(_mm_setzero_ps(), reinterpret_cast<const __m64*>(from + index[first]));
+      return _mm_loadh_pi(low, reinterpret_cast<const __m64*>(from + index[first + 1]));
+    };
+    const __m128 low = pairs(0), high = pairs(2);
+    left = _mm_shuffle_ps(low, high, 0x88);
+    right = _mm_shuffle_ps(low, high, 0xDD);
   }
 #endif
 };
@@ -88,6 +126,14 @@ struct Register<float> {
   static NP_HOST_DEVICE uint32_t bits(Mask a) { return vaddvq_u32((uint32x4_t)(a & Mask{1, 2, 4, 8})); }
   static NP_HOST_DEVICE Value gather(const float* from, const int32_t* index) {
     return Value{from[index[0]], from[index[1]], from[index[2]], from[index[3]]};
+  }
+  static NP_HOST_DEVICE void gather_pairs(const float* from, const int32_t* index, Value& left, Value& right) {
+    const auto pairs = [&](int first) __attribute__((always_inline)) {
+      return vcombine_f32(vld1_f32(from + index[first]), vld1_f32(from + index[first + 1]));
+    };
+    const float32x4_t low = pairs(0), high = pairs(2);
+    left = (Value)vuzp1q_f32(low, high);
+    right = (Value)vuzp2q_f32(low, high);
   }
 };
 #endif
@@ -113,6 +159,12 @@ struct Mask {
     for (int r = 0; r < registers; ++r) a.part[r] |= b.part[r];
     return a;
   }
+};
+
+// Of neighbours in memory.
+template <typename V>
+struct Pair {
+  V left, right;
 };
 
 // What returns a pack, or a struct of no more than one, must be inlined: GCC 12 clears the upper part of a register of
@@ -142,6 +194,13 @@ struct Pack {
     Pack pack;
     for (int r = 0; r < registers; ++r) pack.part[r] = Register<T>::gather(from, index + r * Register<T>::lanes);
     return pack;
+  }
+  // from[index] and from[index + 1].
+  static NP_HOST_DEVICE Pair<Pack> gather_pairs(const T* from, const int32_t* index) {
+    Pair<Pack> out;
+    for (int r = 0; r < registers; ++r)
+      Register<T>::gather_pairs(from, index + r * Register<T>::lanes, out.left.part[r], out.right.part[r]);
+    return out;
   }
   NP_HOST_DEVICE void store(T* to) const {
     for (int r = 0; r < registers; ++r) reinterpret_cast<Unaligned*>(to)[r] = part[r];

@@ -23,8 +23,9 @@ struct PatchGradients {
 };
 
 // A patch in a tile: the packs that it reaches, and where their samples begin.
+template <typename T>
 struct PatchPair {
-  uint8_t reached[kTile];
+  Reach<T> reach;
   int64_t packs;  // before this one's
 };
 
@@ -34,12 +35,12 @@ class PatchTileGradient {
   using V = Pack<T, W>;
 
  public:
-  PatchTileGradient(const PatchScene<T>& scene, const Bins& bins, const View<T, 4>& grad, T* d_background)
-      : scene_(scene), bins_(bins), grad_view_(grad), d_background_(d_background), patch_(scene) {}
+  PatchTileGradient(const PatchScene<T>& scene, const PatchBins<T>& bins, const View<T, 4>& grad, T* d_background)
+      : scene_(scene), bins_(bins), grad_view_(grad), d_background_(d_background), patch_(scene, bins) {}
 
   // `samples` are those of the band, which begins at `first_pack`, `factors` the gradients of the colours and the
   // opacity of the tile's pairs.
-  void run(int64_t index, const PatchPair* pairs, T* samples, int64_t first_pack, T* factors) {
+  void run(int64_t index, const PatchPair<T>* pairs, T* samples, int64_t first_pack, T* factors) {
     const RowTile tile(scene_, index);
     const int64_t listed = bins_.offsets[index + 1] - bins_.offsets[index];
     const int32_t* const list = bins_.strokes.data() + bins_.offsets[index];
@@ -47,25 +48,19 @@ class PatchTileGradient {
     start(tile);
     for (int64_t i = listed - 1; i >= 0; --i) {
       T* at = samples + (pairs[i].packs - first_pack) * stride();
-      if (!patch_.load(tile, list[i])) continue;
-      for_each_pack(pairs[i], [&](int row, int first) { go_down(row, first, at), at += stride(); });
+      patch_.look_at(tile, list[i]);
+      pairs[i].reach.for_each_pack([&](int row, int first) { go_down(row, first, at), at += stride(); });
     }
     write_background(tile);
     for (int64_t i = 0; i < listed; ++i) {
       T* at = samples + (pairs[i].packs - first_pack) * stride();
-      if (!patch_.load(tile, list[i])) continue;
+      patch_.look_at(tile, list[i]);
       if (scene_.planes == 1)
         for (int64_t c = 0; c < scene_.channels; ++c) color_[c] = scene_.color(tile.batch, list[i], c);
       for (int64_t c = 0; c <= scene_.channels; ++c) sums_[c] = V(0);
-      for_each_pack(pairs[i], [&](int row, int first) { go_up(row, first, at), at += stride(); });
+      pairs[i].reach.for_each_pack([&](int row, int first) { go_up(row, first, at), at += stride(); });
       for (int64_t c = 0; c <= scene_.channels; ++c) factors[i * (scene_.channels + 1) + c] = sums_[c].sum();
     }
-  }
-
-  template <typename F>
-  static NP_HOST_DEVICE void for_each_pack(const PatchPair& pair, F&& visit) {
-    for (int row = 0; row < kTile; ++row)
-      for (uint32_t left = pair.reached[row]; left != 0; left &= left - 1) visit(row, lowest_bit(left) * W);
   }
 
   // Of a pack: the planes, and the transmittance above.
@@ -128,7 +123,7 @@ class PatchTileGradient {
   }
 
   const PatchScene<T>& scene_;
-  const Bins& bins_;
+  const PatchBins<T>& bins_;
   const View<T, 4>& grad_view_;
   T* const d_background_;
   TilePatch<T> patch_;
@@ -141,33 +136,32 @@ class PatchTileGradient {
 
 // What the patches reach, for every entry of every tile's list.
 template <typename T>
-std::vector<PatchPair> find_pairs(const PatchScene<T>& scene, const Bins& bins) {
-  std::vector<PatchPair> pairs(bins.strokes.size());
+std::vector<PatchPair<T>> find_pairs(const PatchScene<T>& scene, const PatchBins<T>& bins) {
+  std::vector<PatchPair<T>> pairs(bins.strokes.size());
   for_each_unit(
-      tiles(scene), [&] { return TilePatch<T>(scene); },
+      tiles(scene), [&] { return TilePatch<T>(scene, bins); },
       [&](TilePatch<T>& patch, int64_t index) {
         const RowTile tile(scene, index);
         for (int64_t i = bins.offsets[index]; i < bins.offsets[index + 1]; ++i) {
-          const bool is_shown = patch.load(tile, bins.strokes[i]);
-          for (int row = 0; row < kTile; ++row)
-            pairs[i].reached[row] = is_shown && row < tile.height ? patch.reached(row) : uint8_t(0);
+          patch.look_at(tile, bins.strokes[i]);
+          pairs[i].reach = patch.reach(tile);
         }
       });
   int64_t packs = 0;
-  for (PatchPair& pair : pairs) {
+  for (PatchPair<T>& pair : pairs) {
     pair.packs = packs;
-    for (const uint8_t reached : pair.reached) packs += __builtin_popcount(reached);
+    packs += pair.reach.count();
   }
   return pairs;
 }
 
 // The gradient of one patch's samples in one tile, added to its texels and to that of its map.
 template <typename T>
-void add_samples(const TilePatch<T>& patch, const PatchPair& pair, const T* samples, int64_t stride, T* d_texels,
+void add_samples(const TilePatch<T>& patch, const PatchPair<T>& pair, const T* samples, int64_t stride, T* d_texels,
                  PlaceGradient<T>& sum) {
   using V = Pack<T, kLanes<T>>;
   PlaceGradient<V> sums{{V(0), V(0)}, {V(0), V(0)}, {V(0), V(0)}};
-  PatchTileGradient<T>::for_each_pack(pair, [&](int row, int first) {
+  pair.reach.for_each_pack([&](int row, int first) {
     V d_planes[kMaxChannels + 1];
     for (int64_t p = 0; p < stride / kLanes<T> - 1; ++p) d_planes[p] = V::load(samples + p * kLanes<T>);
     patch.sample_backward(row, first, d_planes, d_texels, sums);
@@ -187,14 +181,14 @@ void paint_patches_backward(const PatchScene<T>& scene, const View<T, 4>& grad, 
                             int64_t patch_values) {
   using Gradient = PatchTileGradient<T>;
   constexpr int W = kLanes<T>;
-  const Bins bins = bin_patches(scene);
-  const std::vector<PatchPair> pairs = find_pairs(scene, bins);
+  const PatchBins<T> bins(scene);
+  const std::vector<PatchPair<T>> pairs = find_pairs(scene, bins);
   const int64_t strokes = scene.batch * scene.count, tile_count = tiles(scene), stride = (scene.planes + 1) * W;
   const int64_t factors_size = scene.channels + 1, texels = int64_t(scene.patch_height) * scene.patch_width;
   const auto packs_before = [&](int64_t tile) {
     const int64_t i = bins.offsets[tile];
     if (i < int64_t(pairs.size())) return pairs[i].packs;
-    return pairs.empty() ? int64_t(0) : pairs.back().packs + kTile * TilePatch<T>::packs;
+    return pairs.empty() ? int64_t(0) : pairs.back().packs + pairs.back().reach.count();
   };
   std::vector<T> factor_sums(strokes * factors_size, T(0));
   std::vector<PlaceGradient<T>> place_sums(strokes, PlaceGradient<T>{});
@@ -222,7 +216,7 @@ void paint_patches_backward(const PatchScene<T>& scene, const View<T, 4>& grad, 
                       &factors[(pair - first_pair) * factors_size]);
         });
     for_each_unit(
-        parts, [&] { return TilePatch<T>(scene); },
+        parts, [&] { return TilePatch<T>(scene, bins); },
         [&](TilePatch<T>& patch, int64_t part) {
           const int64_t first = part * scene.count / parts, last = (part + 1) * scene.count / parts;
           for (int64_t index = begin; index < end; ++index) {
@@ -230,7 +224,7 @@ void paint_patches_backward(const PatchScene<T>& scene, const View<T, 4>& grad, 
             const auto list = bins.strokes.begin(), list_end = list + bins.offsets[index + 1];
             for (auto it = std::lower_bound(list + bins.offsets[index], list_end, first); it != list_end && *it < last;
                  ++it) {
-              if (!patch.load(tile, *it)) continue;
+              patch.look_at(tile, *it);
               const int64_t pair = it - list, stroke = tile.batch * scene.count + *it;
               for (int64_t i = 0; i < factors_size; ++i)
                 factor_sums[stroke * factors_size + i] += factors[(pair - first_pair) * factors_size + i];
@@ -246,9 +240,8 @@ void paint_patches_backward(const PatchScene<T>& scene, const View<T, 4>& grad, 
     const T* const sums = &factor_sums[stroke * factors_size];
     if (out.color != nullptr) std::copy_n(sums, scene.channels, out.color + stroke * scene.channels);
     if (out.opacity != nullptr) out.opacity[stroke] = sums[scene.channels];
-    Patch<T> patch;
-    const bool is_shown = patch.load(scene, stroke / scene.count, stroke % scene.count, T(0), T(0));
-    const Affine<T> d_map = is_shown ? place_backward(patch.placed, place_sums[stroke]) : Affine<T>{};
+    const Patch<T>& patch = bins.patches[stroke];
+    const Affine<T> d_map = patch.is_shown() ? place_backward(patch.placed, place_sums[stroke]) : Affine<T>{};
     const T rows[6] = {d_map.xx, d_map.xy, d_map.x, d_map.yx, d_map.yy, d_map.y};
     std::copy_n(rows, 6, out.transform + stroke * 6);
   }

@@ -10,22 +10,13 @@ NP_MATH_BEGIN
 constexpr int64_t kPatchesPerLook = 16;
 
 template <typename T>
-Bins bin_patches(const PatchScene<T>& scene) {
-  return bin(scene, scene.count, [&](int64_t b, int64_t n) {
-    Patch<T> patch;
-    if (!patch.load(scene, b, n, T(0), T(0))) return empty_box<T>();
-    return patch_box(scene.map(b, n), patch.placed, T(scene.patch_width), T(scene.patch_height));
-  });
-}
-
-template <typename T>
 class PatchPainter {
   static constexpr int W = kLanes<T>;
   using V = Pack<T, W>;
 
  public:
-  PatchPainter(const PatchScene<T>& scene, const Bins& bins, T* image)
-      : scene_(scene), bins_(bins), image_(image), patch_(scene) {}
+  PatchPainter(const PatchScene<T>& scene, const PatchBins<T>& bins, T* image)
+      : scene_(scene), bins_(bins), image_(image), patch_(scene, bins) {}
 
   void paint(int64_t index) {
     const RowTile tile(scene_, index);
@@ -35,7 +26,8 @@ class PatchPainter {
     const int32_t* const last = bins_.strokes.data() + bins_.offsets[index] + listed - 1;
     for (int64_t k = 0; k < listed; ++k) {
       if (k % kPatchesPerLook == 0 && !shows(tile)) break;
-      if (patch_.load(tile, last[-k])) paint_patch(tile, last[-k]);
+      patch_.look_at(tile, last[-k]);
+      paint_patch(tile, last[-k]);
     }
     for (int64_t c = 0; c < scene_.channels; ++c) {
       tile.read(scene_.background, c, plane_);
@@ -58,9 +50,7 @@ class PatchPainter {
     T color[kMaxChannels];
     if (scene_.planes == 1)
       for (int64_t c = 0; c < scene_.channels; ++c) color[c] = scene_.color(tile.batch, n, c);
-    for (int row = 0; row < tile.height; ++row)
-      for (uint32_t left = patch_.reached(row); left != 0; left &= left - 1)
-        paint_pack(row, lowest_bit(left) * W, color);
+    patch_.reach(tile).for_each_pack([&](int row, int first) { paint_pack(row, first, color); });
   }
 
   NP_HOST_DEVICE void paint_pack(int row, int first, const T* color) {
@@ -77,7 +67,7 @@ class PatchPainter {
   }
 
   const PatchScene<T>& scene_;
-  const Bins& bins_;
+  const PatchBins<T>& bins_;
   T* const image_;
   TilePatch<T> patch_;
   alignas(64) T transmittance_[kTilePixels];
@@ -87,7 +77,7 @@ class PatchPainter {
 
 template <typename T>
 void paint_patches(const PatchScene<T>& scene, T* image) {
-  const Bins bins = bin_patches(scene);
+  const PatchBins<T> bins(scene);
   for_each_unit(
       tiles(scene), [&] { return std::make_unique<PatchPainter<T>>(scene, bins, image); },
       [](auto& painter, int64_t tile) { painter->paint(tile); });
