@@ -12,7 +12,6 @@ enum VectorKind { kMyPaint, kLearningToPaint, kSnpMarker, kSnpOil, kPaintTransfo
 // Entries of a vector, and numbers of a stroke, by kind.
 constexpr int kVectorEntries[kVectorKinds] = {12, 13, 12, 12, 8};
 constexpr int kStrokeNumbers[kVectorKinds] = {14, 14, 14, 12, 9};
-constexpr int kMostEntries = 13, kMostNumbers = 14;
 
 // Where the fields of a curve begin, after three points; and the colours of a bitmap, after its map (A, t) by rows.
 constexpr int kRadius = 6, kColor = 8, kOpacity = 11, kFeather = 13;

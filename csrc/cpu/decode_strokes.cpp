@@ -20,13 +20,21 @@ template <typename T>
 struct Rows {
   const T* data;
   int64_t strokes, strides[3];
+  int64_t canvas, stroke;
 
-  Rows(const Tensor& t)
-      : data(t.const_data_ptr<T>()), strokes(t.size(1)), strides{t.stride(0), t.stride(1), t.stride(2)} {}
+  // From the row `first` of all canvases on.
+  Rows(const Tensor& t, int64_t first)
+      : data(t.const_data_ptr<T>()),
+        strokes(t.size(1)),
+        strides{t.stride(0), t.stride(1), t.stride(2)},
+        canvas(first / strokes),
+        stroke(first % strokes) {}
 
-  void load(int64_t index, int length, T* row) const {
-    const T* from = data + index / strokes * strides[0] + index % strokes * strides[1];
+  template <int length>
+  void next(T* row) {
+    const T* from = data + canvas * strides[0] + stroke * strides[1];
     for (int i = 0; i < length; ++i) row[i] = from[i * strides[2]];
+    if (++stroke == strokes) stroke = 0, ++canvas;
   }
 };
 
@@ -46,64 +54,68 @@ DecodeTarget<T> target(int64_t height, int64_t width, const std::vector<double>&
           PenBrush<T>{at(0), at(1), at(2), at(3), at(4), at(5), at(6)}};
 }
 
-template <typename T>
-void decode(VectorKind kind, const T* vector, const DecodeTarget<T>& to, T* stroke) {
-  switch (kind) {
-    case kMyPaint:
-      return decode_mypaint(vector, to, stroke);
-    case kLearningToPaint:
-      return decode_learning_to_paint(vector, to, stroke);
-    case kSnpMarker:
-      return decode_snp_marker(vector, to, stroke);
-    case kSnpOil:
-      return decode_snp_oil(vector, to, stroke);
-    default:
-      return decode_paint_transformer(vector, to, stroke);
-  }
+template <VectorKind kind, typename T>
+void decode(const T* vector, const DecodeTarget<T>& to, T* stroke) {
+  if constexpr (kind == kMyPaint) decode_mypaint(vector, to, stroke);
+  if constexpr (kind == kLearningToPaint) decode_learning_to_paint(vector, to, stroke);
+  if constexpr (kind == kSnpMarker) decode_snp_marker(vector, to, stroke);
+  if constexpr (kind == kSnpOil) decode_snp_oil(vector, to, stroke);
+  if constexpr (kind == kPaintTransformer) decode_paint_transformer(vector, to, stroke);
 }
 
-template <typename T>
-void decode_backward(VectorKind kind, const T* vector, const DecodeTarget<T>& to, const T* grad, T* d_vector) {
-  switch (kind) {
-    case kMyPaint:
-      return decode_mypaint_backward(vector, to, grad, d_vector);
-    case kLearningToPaint:
-      return decode_learning_to_paint_backward(vector, to, grad, d_vector);
-    case kSnpMarker:
-      return decode_snp_marker_backward(vector, to, grad, d_vector);
-    case kSnpOil:
-      return decode_snp_oil_backward(vector, to, grad, d_vector);
-    default:
-      return decode_paint_transformer_backward(vector, to, grad, d_vector);
-  }
+template <VectorKind kind, typename T>
+void decode_backward(const T* vector, const DecodeTarget<T>& to, const T* grad, T* d_vector) {
+  if constexpr (kind == kMyPaint) decode_mypaint_backward(vector, to, grad, d_vector);
+  if constexpr (kind == kLearningToPaint) decode_learning_to_paint_backward(vector, to, grad, d_vector);
+  if constexpr (kind == kSnpMarker) decode_snp_marker_backward(vector, to, grad, d_vector);
+  if constexpr (kind == kSnpOil) decode_snp_oil_backward(vector, to, grad, d_vector);
+  if constexpr (kind == kPaintTransformer) decode_paint_transformer_backward(vector, to, grad, d_vector);
 }
 
-template <typename T>
-void write_strokes(const Tensor& vectors, VectorKind kind, const DecodeTarget<T>& to, const Tensor& strokes) {
-  const Rows<T> rows(vectors);
+template <VectorKind kind, typename T>
+void write_strokes(const Tensor& vectors, const DecodeTarget<T>& to, const Tensor& strokes) {
+  constexpr int entries = kVectorEntries[kind], numbers = kStrokeNumbers[kind];
   T* out = strokes.mutable_data_ptr<T>();
   torch::stable::parallel_for(0, vectors.size(0) * vectors.size(1), kGrain, [&](int64_t begin, int64_t end) {
-    T vector[kMostEntries];
+    Rows<T> rows(vectors, begin);
+    T vector[entries];
     for (int64_t i = begin; i < end; ++i) {
-      rows.load(i, kVectorEntries[kind], vector);
-      decode(kind, vector, to, out + i * kStrokeNumbers[kind]);
+      rows.template next<entries>(vector);
+      decode<kind>(vector, to, out + i * numbers);
     }
   });
 }
 
-template <typename T>
-void write_gradient(const Tensor& grad, const Tensor& vectors, VectorKind kind, const DecodeTarget<T>& to,
-                    const Tensor& d_vectors) {
-  const Rows<T> rows(vectors), grads(grad);
+template <VectorKind kind, typename T>
+void write_gradient(const Tensor& grad, const Tensor& vectors, const DecodeTarget<T>& to, const Tensor& d_vectors) {
+  constexpr int entries = kVectorEntries[kind], numbers = kStrokeNumbers[kind];
   T* out = d_vectors.mutable_data_ptr<T>();
   torch::stable::parallel_for(0, vectors.size(0) * vectors.size(1), kGrain, [&](int64_t begin, int64_t end) {
-    T vector[kMostEntries], incoming[kMostNumbers];
+    Rows<T> rows(vectors, begin), grads(grad, begin);
+    T vector[entries], incoming[numbers];
     for (int64_t i = begin; i < end; ++i) {
-      rows.load(i, kVectorEntries[kind], vector);
-      grads.load(i, kStrokeNumbers[kind], incoming);
-      decode_backward(kind, vector, to, incoming, out + i * kVectorEntries[kind]);
+      rows.template next<entries>(vector);
+      grads.template next<numbers>(incoming);
+      decode_backward<kind>(vector, to, incoming, out + i * entries);
     }
   });
+}
+
+// Calls `work` with the kind known to the compiler.
+template <typename Work>
+void with_kind(int64_t kind, const Work& work) {
+  switch (kind) {
+    case kMyPaint:
+      return work.template operator()<kMyPaint>();
+    case kLearningToPaint:
+      return work.template operator()<kLearningToPaint>();
+    case kSnpMarker:
+      return work.template operator()<kSnpMarker>();
+    case kSnpOil:
+      return work.template operator()<kSnpOil>();
+    default:
+      return work.template operator()<kPaintTransformer>();
+  }
 }
 
 bool is_float(const Tensor& t) { return t.scalar_type() == torch::headeronly::ScalarType::Float; }
@@ -111,13 +123,15 @@ bool is_float(const Tensor& t) { return t.scalar_type() == torch::headeronly::Sc
 Tensor decode_strokes_cpu(const Tensor& vectors, int64_t kind, int64_t height, int64_t width,
                           std::vector<double> brush) {
   check_vectors(vectors, kind, brush);
-  const auto of = static_cast<VectorKind>(kind);
   Tensor strokes = allocate(vectors, {vectors.size(0), vectors.size(1), kStrokeNumbers[kind]});
-  if (is_float(vectors)) {
-    write_strokes(vectors, of, target<float>(height, width, brush), strokes);
-  } else {
-    write_strokes(vectors, of, target<double>(height, width, brush), strokes);
-  }
+  if (strokes.numel() == 0) return strokes;
+  with_kind(kind, [&]<VectorKind of>() {
+    if (is_float(vectors)) {
+      write_strokes<of>(vectors, target<float>(height, width, brush), strokes);
+    } else {
+      write_strokes<of>(vectors, target<double>(height, width, brush), strokes);
+    }
+  });
   return strokes;
 }
 
@@ -127,13 +141,15 @@ Tensor decode_strokes_backward_cpu(const Tensor& grad, const Tensor& vectors, in
   check_shape(grad, "grad", {vectors.size(0), vectors.size(1), kStrokeNumbers[kind]});
   check_dtype(grad, "grad", vectors.scalar_type());
   check_device(grad, "grad", vectors, "vectors");
-  const auto of = static_cast<VectorKind>(kind);
   Tensor d_vectors = allocate(vectors, vectors.sizes());
-  if (is_float(vectors)) {
-    write_gradient(grad, vectors, of, target<float>(height, width, brush), d_vectors);
-  } else {
-    write_gradient(grad, vectors, of, target<double>(height, width, brush), d_vectors);
-  }
+  if (d_vectors.numel() == 0) return d_vectors;
+  with_kind(kind, [&]<VectorKind of>() {
+    if (is_float(vectors)) {
+      write_gradient<of>(grad, vectors, target<float>(height, width, brush), d_vectors);
+    } else {
+      write_gradient<of>(grad, vectors, target<double>(height, width, brush), d_vectors);
+    }
+  });
   return d_vectors;
 }
 
