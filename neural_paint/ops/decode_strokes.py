@@ -92,20 +92,26 @@ def _bank(vectors: Tensor, kind: str, size: tuple[int, int], brushes: int) -> Te
 def _stamps(patches: Tensor, transform: Tensor, color: Tensor, bank: Tensor) -> Stamps:
     """Stamps of the unit square's maps and a bank of brushes, which are shared where each stroke is of one colour."""
     height, width = patches.shape[-2:]
-    transform = transform * transform.new_tensor([1 / width, 1 / height, 1])
+    across, down, corner = transform.unbind(-1)
+    transform = torch.stack([across / width, down / height, corner], -1)
     if color.ndim == 3 and patches.ndim == 3:
         return Stamps(patches=patches, transform=transform, color=color, patch_id=bank)
-    mine = patches[bank]
-    shade, alpha = (mine.new_ones(()), mine) if mine.ndim == 4 else mine.unbind(2)
-    if color.ndim == 3:
-        rows = color[..., None, None]
-    else:
-        # From the first row to the last, or nearly: so the painter's own brushes are coloured.
-        t = torch.arange(height, dtype=color.dtype, device=color.device)[:, None] / height
-        first, last = color[..., None, None].unbind(2)
-        rows = (1 - t) * first + t * last
-    paint = (rows * shade[..., None, :, :] if shade.ndim else rows).expand(*bank.shape, 3, height, width)
+    alpha = patches[bank]
+    paint = _rows(color, height).expand(*bank.shape, 3, height, width)
+    if alpha.ndim == 5:
+        shade, alpha = alpha.unbind(2)
+        paint = paint * shade.unsqueeze(2)
     return Stamps(patches=torch.cat([paint, alpha.unsqueeze(2)], 2), transform=transform)
+
+
+def _rows(color: Tensor, height: int) -> Tensor:
+    """(B, N, 3, height or 1, 1), the colour of each row of a patch."""
+    if color.ndim == 3:
+        return color[..., None, None]
+    # From the first row on, and not quite to the last colour: so its painter colours them.
+    t = torch.arange(height, dtype=color.dtype, device=color.device)[:, None] / height
+    first, last = color[..., None, None].unbind(2)
+    return (1 - t) * first + t * last
 
 
 def _check(vectors: Tensor, kind: str, size: tuple[int, int], patches: Tensor | None) -> Kind:
