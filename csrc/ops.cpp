@@ -33,6 +33,12 @@ STABLE_TORCH_LIBRARY(neural_paint, m) {
       "composite_patches_backward(Tensor grad, Tensor patches, Tensor? patch_id, Tensor transform, Tensor? color, "
       "Tensor? opacity, Tensor background, bool patches_gradient, bool background_gradient, bool deterministic) "
       "-> (Tensor d_patches, Tensor d_transform, Tensor d_color, Tensor d_opacity, Tensor d_background)");
+  // Stroke vectors (B, N, P) of `kind` made into numbers (B, N, F) of strokes on a canvas, with the constants of
+  // MyPaint's brush; P and F as in decode.h: cpu/decode_strokes.cpp. Any strides.
+  m.def("decode_strokes(Tensor vectors, int kind, int height, int width, float[] brush) -> Tensor strokes");
+  m.def(
+      "decode_strokes_backward(Tensor grad, Tensor vectors, int kind, int height, int width, float[] brush) "
+      "-> Tensor d_vectors");
   // The CPU's instruction set in use, after another was asked for (negative: none): cpu/instruction_set.cpp.
   m.def("use_instruction_set(int wanted) -> int");
   // Boxes (B, N, 4) outside which strokes leave no paint: cpu/stroke_bounds.cpp, cuda/stroke_bounds.cu.

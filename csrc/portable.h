@@ -55,6 +55,14 @@ NP_HOST_DEVICE uint32_t bits(bool mask) { return mask; }
 NP_HOST_DEVICE float square_root(float x) { return sqrtf(x); }
 NP_HOST_DEVICE double square_root(double x) { return sqrt(x); }
 
+// For what runs once a stroke; the math of a pixel calls none of them.
+NP_HOST_DEVICE float exponential(float x) { return expf(x); }
+NP_HOST_DEVICE double exponential(double x) { return exp(x); }
+NP_HOST_DEVICE float cosine(float x) { return cosf(x); }
+NP_HOST_DEVICE double cosine(double x) { return cos(x); }
+NP_HOST_DEVICE float sine(float x) { return sinf(x); }
+NP_HOST_DEVICE double sine(double x) { return sin(x); }
+
 // A comparison with NaN is false, so all three return their last argument for a NaN `x`.
 template <typename V>
 NP_HOST_DEVICE V maximum(V x, V low) {

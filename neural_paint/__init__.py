@@ -5,10 +5,20 @@ import torch  # noqa: F401
 
 from neural_paint import _C, reference  # noqa: F401
 from neural_paint.ops.composite_patches import composite_patches
+from neural_paint.ops.decode_strokes import decode_strokes
 from neural_paint.ops.paint import paint
 from neural_paint.ops.stroke_bounds import stroke_bounds
 from neural_paint.ops.stroke_mask import stroke_mask
 from neural_paint.strokes import Strokes
 
 __version__ = "0.1.0"
-__all__ = ["Strokes", "__version__", "composite_patches", "paint", "reference", "stroke_bounds", "stroke_mask"]
+__all__ = [
+    "Strokes",
+    "__version__",
+    "composite_patches",
+    "decode_strokes",
+    "paint",
+    "reference",
+    "stroke_bounds",
+    "stroke_mask",
+]

@@ -18,7 +18,7 @@ def _examples(page: Path) -> list[str]:
 # Those that need no GPU; each leaves a file.
 EXAMPLES = [
     pytest.param(example, id=f"{page.name}-{i}")
-    for page in (ROOT / "README.md", ROOT / "docs" / "patches.md")
+    for page in (ROOT / "README.md", ROOT / "docs" / "patches.md", ROOT / "docs" / "decode_strokes.md")
     for i, example in enumerate(_examples(page))
 ]
 

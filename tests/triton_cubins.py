@@ -15,13 +15,15 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
 from neural_paint.kernels.bins import paint_bounds_kernel
+from neural_paint.kernels.decode_strokes import BLOCK, decode_strokes_backward_kernel, decode_strokes_kernel
 from neural_paint.kernels.exact_sum import round_kernel
 from neural_paint.kernels.paint import CHUNK, TILE, WINDOW, paint_kernel
 from neural_paint.kernels.paint_backward import paint_backward_kernel
 from neural_paint.kernels.scene import LAUNCH
+from neural_paint.stroke_vectors import KINDS, MyPaintBrush
 
-# Integers behind a pointer, by name; what else is a tensor, is float32.
-POINTERS = {"texture_id": "*i64", "evaluated": "*i32", "sums": "*i64", "ends": "*i64",
+# What is neither a whole number nor a tensor of float32, by name.
+POINTERS = {"closing": "fp32", "texture_id": "*i64", "evaluated": "*i32", "sums": "*i64", "ends": "*i64",
             **dict.fromkeys(("touched", "tile_of", "listed", "ranges", "deepest"), "*i32")}  # fmt: skip
 # Gradients are summed in floats or, deterministically, in digits.
 DIGITS = {name: "*i64" for name in paint_backward_kernel.arg_names if name.startswith("d_")}
@@ -50,15 +52,21 @@ GAUSSIANS = {
     gaussians.rasterise_backward_kernel: gaussians.BACKWARD_BATCH,
 }
 OPPONENT = {"TILE": gaussians.TILE, "BLOCK": gaussians.BLOCK}
+# A stroke vector's canvas and the brush's constants.
+VECTOR_NUMBERS = dict.fromkeys(("height", "width", "side", "ink", *MyPaintBrush._fields), "fp32")
+VECTORS = {
+    name: {"KIND": kind.code, "ENTRIES": kind.entries, "NUMBERS": kind.numbers, "BLOCK": BLOCK}
+    for name, kind in KINDS.items()
+}
 
 
 def cubin(
-    kernel: Any, pointers: dict[str, str], constants: dict[str, Any], options: dict[str, Any], capability: int
+    kernel: Any, types: dict[str, str], constants: dict[str, Any], options: dict[str, Any], capability: int
 ) -> bytes:
     def kind(name: str) -> str:
         if name in constants:
             return "constexpr"
-        return "i32" if name in NUMBERS else "fp32" if name == "closing" else pointers.get(name, "*fp32")
+        return types.get(name, "i32" if name in NUMBERS else "*fp32")
 
     source = ASTSource(
         fn=kernel,
@@ -80,8 +88,13 @@ if __name__ == "__main__":
             (kernel.__name__, kernel, POINTERS, {**OPPONENT, "BATCH": batch}, gaussians.LAUNCH, capability)
             for (kernel, batch), capability in product(GAUSSIANS.items(), capabilities)
         ),
+        *(
+            (f"{kernel.__name__} {name}", kernel, VECTOR_NUMBERS, constants, LAUNCH, capability)
+            for kernel in (decode_strokes_kernel, decode_strokes_backward_kernel)
+            for (name, constants), capability in product(VECTORS.items(), capabilities[:1])
+        ),
     ]
-    for name, kernel, pointers, constants, options, capability in work:
-        code = cubin(kernel, pointers, constants, options, int(capability))
+    for name, kernel, types, constants, options, capability in work:
+        code = cubin(kernel, types, constants, options, int(capability))
         assert code.startswith(b"\x7fELF"), name
         print(f"sm_{capability} {name}: {len(code)} bytes")
