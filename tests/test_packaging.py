@@ -24,7 +24,8 @@ def test_every_operator_has_a_cpu_kernel_and_a_fake() -> None:
     operators = [schema.name for schema in schemas if any("Tensor" in str(x.type) for x in schema.arguments)]
     paint = ("paint", "paint_backward", "paint_triton", "paint_triton_backward")
     patches = ("composite_patches", "composite_patches_backward")
-    assert set(operators) == {f"neural_paint::{name}" for name in (*paint, *patches, "stroke_bounds")}
+    mask = ("stroke_mask", "stroke_mask_backward", "stroke_mask_triton", "stroke_mask_triton_backward")
+    assert set(operators) == {f"neural_paint::{name}" for name in (*paint, *patches, *mask, "stroke_bounds")}
     for name in operators:
         assert torch._C._dispatch_has_computed_kernel_for_dispatch_key(name, "CPU"), name
         assert torch._library.simple_registry.singleton.find(name).fake_impl.kernel is not None, name
