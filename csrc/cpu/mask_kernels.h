@@ -77,11 +77,12 @@ class StrokeMasks {
 
   // Of stroke n; `alpha` is contiguous.
   void forward(int64_t n, T* alpha, T& darkest, int64_t& place) const {
+    const T* const stroke = &strokes_(n, 0, 0, 0);
     alpha += n * rows_ * columns_;
     V best(-std::numeric_limits<T>::infinity());
     auto is_number = best <= best;
     for_each_pack<W>(rows_, columns_, [&](int64_t row, int64_t column, int count) {
-      const V total = total_darkness(n, row, column, count);
+      const V total = total_darkness(stroke + row * strokes_.row_step() + column * strokes_.column_step(), count);
       best = maximum(total, best);
       is_number = is_number & (total <= total);
       store_some(total, alpha + row * columns_ + column, 1, count);
@@ -96,17 +97,20 @@ class StrokeMasks {
 
   // `channel_step` and `column_step` are those of `d_strokes`, whose rows and strokes lie behind each other.
   void backward(int64_t n, T darkest, int64_t place, T* d_strokes, int64_t channel_step, int64_t column_step) const {
+    const T *const stroke = &strokes_(n, 0, 0, 0), *const grads = &plane_(n, 0, 0);
     d_strokes += n * channels_ * rows_ * columns_;
     V sum(0);  // of gradients times darkness
     for_each_pack<W>(rows_, columns_, [&](int64_t row, int64_t column, int count) {
-      const V grad = load_some<V>(&plane_(n, row, column), plane_.column_step(), count, T(0));
+      const T* const from = stroke + row * strokes_.row_step() + column * strokes_.column_step();
       T* const to = d_strokes + (row * columns_ + column) * column_step;
-      sum += grad * pixels_backward(n, row, column, count, V(0) - grad / V(darkest), to, channel_step, column_step);
+      const V grad = load_some<V>(grads + row * plane_.row_step() + column * plane_.column_step(), plane_.column_step(),
+                                  count, T(0));
+      sum += grad * pixels_backward(from, count, V(0) - grad / V(darkest), to, channel_step, column_step);
     });
     if (place < 0 || place >= rows_ * columns_) return;
     // What all pixels were divided by: the darkest pixel alone.
     const T d_darkest = sum.sum() / (darkest * darkest);
-    const T* const from = &strokes_(n, 0, place / columns_, place % columns_);
+    const T* const from = stroke + place / columns_ * strokes_.row_step() + place % columns_ * strokes_.column_step();
     for (int64_t c = 0; c < channels_; ++c)
       d_strokes[place * column_step + c * channel_step] +=
           d_darkest * darkness<T, kLogits>(from[c * strokes_.strides[1]]).fall;
@@ -125,8 +129,7 @@ class StrokeMasks {
   }
 
   // Darkness summed over the channels, of pixels in a row. Of those past the last, it is that of the last.
-  NP_HOST_DEVICE V total_darkness(int64_t n, int64_t row, int64_t column, int count) const {
-    const T* const from = &strokes_(n, 0, row, column);
+  NP_HOST_DEVICE V total_darkness(const T* from, int count) const {
     V total(0);
     if (interleaved_ && count == W) {
       V channels[3];
@@ -139,9 +142,8 @@ class StrokeMasks {
   }
 
   // `d_numbers` would be the gradient of each channel's number if its darkness fell by 1 for 1. Returns the total.
-  NP_HOST_DEVICE V pixels_backward(int64_t n, int64_t row, int64_t column, int count, V d_numbers, T* to,
-                                   int64_t channel_step, int64_t column_step) const {
-    const T* const from = &strokes_(n, 0, row, column);
+  NP_HOST_DEVICE V pixels_backward(const T* from, int count, V d_numbers, T* to, int64_t channel_step,
+                                   int64_t column_step) const {
     V total(0);
     if (interleaved_ && channel_step == 1 && count == W) {
       V channels[3];
