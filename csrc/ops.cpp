@@ -39,6 +39,13 @@ STABLE_TORCH_LIBRARY(neural_paint, m) {
   m.def(
       "decode_strokes_backward(Tensor grad, Tensor vectors, int kind, int height, int width, float[] brush) "
       "-> Tensor d_vectors");
+  // Alpha (N, h, w) of strokes (N, C, h, w) on white, or of what sigmoid makes them of, and what the backward pass
+  // needs of each: the darkness, summed over the channels, that it was divided by, and the number of the pixel it is
+  // that of, -1 where the stroke is white: cpu/stroke_mask.cpp.
+  m.def("stroke_mask(Tensor strokes, bool logits) -> (Tensor alpha, Tensor darkest, Tensor place)");
+  m.def(
+      "stroke_mask_backward(Tensor grad, Tensor strokes, Tensor darkest, Tensor place, bool logits, "
+      "bool channels_last) -> Tensor d_strokes");
   // The CPU's instruction set in use, after another was asked for (negative: none): cpu/instruction_set.cpp.
   m.def("use_instruction_set(int wanted) -> int");
   // Boxes (B, N, 4) outside which strokes leave no paint: cpu/stroke_bounds.cpp, cuda/stroke_bounds.cu.

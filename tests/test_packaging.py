@@ -25,7 +25,9 @@ def test_every_operator_has_a_cpu_kernel_and_a_fake() -> None:
     paint = ("paint", "paint_backward", "paint_triton", "paint_triton_backward")
     patches = ("composite_patches", "composite_patches_backward")
     decode = tuple(f"decode_strokes{pass_}" for pass_ in ("", "_backward", "_triton", "_triton_backward"))
-    assert set(operators) == {f"neural_paint::{name}" for name in (*paint, *patches, *decode, "stroke_bounds")}
+    mask = tuple(f"stroke_mask{pass_}" for pass_ in ("", "_backward", "_triton", "_triton_backward"))
+    expected = (*paint, *patches, *decode, *mask, "stroke_bounds")
+    assert set(operators) == {f"neural_paint::{name}" for name in expected}
     for name in operators:
         assert torch._C._dispatch_has_computed_kernel_for_dispatch_key(name, "CPU"), name
         assert torch._library.simple_registry.singleton.find(name).fake_impl.kernel is not None, name

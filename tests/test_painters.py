@@ -37,6 +37,18 @@ def test_gradcheck(make):
 
 
 @each_painter
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_strokes_are_what_activation_makes_of_the_last_layer(make, chunk):
+    painter, x = trained(make), torch.rand(2, 2, 12)
+    before = painter.preactivation(x, chunk=chunk)
+    assert before.min() < 0 and before.shape == (2, 2, 3, 64, 64)
+    assert_same(painter.activate(before), painter(x))
+    assert painter.ends_in_sigmoid == torch.equal(painter.activate(before), torch.sigmoid(before))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert painter.preactivation(x, chunk=chunk).dtype == torch.float32
+
+
+@each_painter
 def test_strokes_are_in_range_in_the_dtype_of_actions(make):
     painter = trained(make)
     strokes = painter(torch.rand(4, 12) * 6 - 3)

@@ -20,30 +20,34 @@ from neural_paint.kernels.exact_sum import round_kernel
 from neural_paint.kernels.paint import CHUNK, TILE, WINDOW, paint_kernel
 from neural_paint.kernels.paint_backward import paint_backward_kernel
 from neural_paint.kernels.scene import LAUNCH
+from neural_paint.kernels.stroke_mask import stroke_mask_backward_kernel, stroke_mask_kernel
 from neural_paint.stroke_vectors import KINDS, MyPaintBrush
 
 # What is neither a whole number nor a tensor of float32, by name.
-POINTERS = {"closing": "fp32", "texture_id": "*i64", "evaluated": "*i32", "sums": "*i64", "ends": "*i64",
+TYPES = {"closing": "fp32", "texture_id": "*i64", "evaluated": "*i32", "sums": "*i64", "ends": "*i64", "place": "*i64",
             **dict.fromkeys(("touched", "tile_of", "listed", "ranges", "deepest"), "*i32")}  # fmt: skip
 # Gradients are summed in floats or, deterministically, in digits.
 DIGITS = {name: "*i64" for name in paint_backward_kernel.arg_names if name.startswith("d_")}
 KERNELS = {
-    "bounds": (paint_bounds_kernel, POINTERS),
-    "paint": (paint_kernel, POINTERS),
-    "backward": (paint_backward_kernel, POINTERS),
-    "deterministic backward": (paint_backward_kernel, {**POINTERS, **DIGITS}),
-    "round": (round_kernel, POINTERS),
+    "bounds": (paint_bounds_kernel, TYPES),
+    "paint": (paint_kernel, TYPES),
+    "backward": (paint_backward_kernel, TYPES),
+    "deterministic backward": (paint_backward_kernel, {**TYPES, **DIGITS}),
+    "round": (round_kernel, TYPES),
+    "mask": (stroke_mask_kernel, TYPES),
+    "mask backward": (stroke_mask_backward_kernel, TYPES),
 }
 NUMBERS = ("strokes", "channels", "height", "width", "background_step", "texture_height", "texture_width", "segments",
-           "tiles", "color_values", "textures", "numbers", "count", "per_canvas", "columns", "rows")  # fmt: skip
+           "tiles", "color_values", "textures", "numbers", "count", "per_canvas", "columns", "rows", "pixels",
+           "stroke_step", "channel_step", "row_step", "column_step", "d_channel_step", "d_column_step")  # fmt: skip
 
 BLOCKS = {"TILE": TILE, "WINDOW": WINDOW, "CHUNK": CHUNK, "BLOCK": 64}
 # Everything that a stroke can have.
 CUBIC = dict(BLOCKS, D=4, CHORDS=8, STEPS=3, COLOR_ENDS=2, OPACITY_ENDS=2, TEXTURED=True, TEXTURE_GRADIENT=True,
-             SAVE=True, CHANNELS=4)  # fmt: skip
+             SAVE=True, LOGITS=True, CHANNELS=4)  # fmt: skip
 # As little as it can have, on one pixel: Triton makes an argument of 1 a compile-time constant.
 DAB = dict(BLOCKS, D=1, CHORDS=1, STEPS=0, COLOR_ENDS=1, OPACITY_ENDS=1, TEXTURED=False, TEXTURE_GRADIENT=False,
-           SAVE=False, CHANNELS=1, **dict.fromkeys(NUMBERS, 1))  # fmt: skip
+           SAVE=False, LOGITS=False, CHANNELS=1, **dict.fromkeys(NUMBERS, 1))  # fmt: skip
 # The opponent's kernels, and how many Gaussians each evaluates at once.
 GAUSSIANS = {
     gaussians.count_kernel: 0,
@@ -81,11 +85,11 @@ if __name__ == "__main__":
     scenes = [*product(capabilities, (CUBIC,)), (capabilities[0], DAB)]
     work = [
         *(
-            (f"{name} D={constants['D']}", kernel, pointers, constants, LAUNCH, capability)
-            for (name, (kernel, pointers)), (capability, constants) in product(KERNELS.items(), scenes)
+            (f"{name} D={constants['D']}", kernel, types, constants, LAUNCH, capability)
+            for (name, (kernel, types)), (capability, constants) in product(KERNELS.items(), scenes)
         ),
         *(
-            (kernel.__name__, kernel, POINTERS, {**OPPONENT, "BATCH": batch}, gaussians.LAUNCH, capability)
+            (kernel.__name__, kernel, TYPES, {**OPPONENT, "BATCH": batch}, gaussians.LAUNCH, capability)
             for (kernel, batch), capability in product(GAUSSIANS.items(), capabilities)
         ),
         *(

@@ -48,12 +48,28 @@ struct PatchBackwardCall {
   PatchOutputs& out;
 };
 
+struct MaskCall {
+  using Tensor = torch::stable::Tensor;
+  const Tensor& strokes;
+  bool logits;
+  Tensor &alpha, &darkest, &place;
+};
+
+struct MaskBackwardCall {
+  using Tensor = torch::stable::Tensor;
+  const Tensor &grad, &strokes, &darkest, &place;
+  bool logits;
+  Tensor& d_strokes;
+};
+
 // One instruction set's kernels. Double precision has the baseline's alone.
 struct Kernels {
   void (*paint)(const PaintCall&);
   void (*paint_backward)(const PaintBackwardCall&);
   void (*composite_patches)(const PatchCall&);
   void (*composite_patches_backward)(const PatchBackwardCall&);
+  void (*stroke_mask)(const MaskCall&);
+  void (*stroke_mask_backward)(const MaskBackwardCall&);
 };
 
 extern const Kernels kBaselineKernels, kAvx2Kernels, kAvx512Kernels;

@@ -10,12 +10,17 @@
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 #endif
+#include "mask_kernels.h"
 #include "paint_kernels.h"
 #include "patch_kernels.h"
 
 namespace neural_paint {
-const Kernels kAvx2Kernels{paint_forward<float>, paint_backward<float>, composite_patches_forward<float>,
-                           composite_patches_backward<float>};
+const Kernels kAvx2Kernels{paint_forward<float>,
+                           paint_backward<float>,
+                           composite_patches_forward<float>,
+                           composite_patches_backward<float>,
+                           stroke_mask_forward<float>,
+                           stroke_mask_backward<float>};
 }  // namespace neural_paint
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -2,6 +2,7 @@
 #define NP_MATH_NAMESPACE baseline
 #define NP_VECTOR_BYTES 16
 #include "calls.h"
+#include "mask_kernels.h"
 #include "paint_kernels.h"
 #include "patch_kernels.h"
 
@@ -29,8 +30,17 @@ void composite_patches_backward(const PatchBackwardCall& call) {
                                    : baseline::composite_patches_backward<float>(call);
 }
 
+void stroke_mask(const MaskCall& call) {
+  is_double(call.strokes) ? stroke_mask_forward<double>(call) : stroke_mask_forward<float>(call);
+}
+
+void stroke_mask_backward(const MaskBackwardCall& call) {
+  is_double(call.strokes) ? baseline::stroke_mask_backward<double>(call) : baseline::stroke_mask_backward<float>(call);
+}
+
 }  // namespace
 
-const Kernels kBaselineKernels{paint, paint_backward, composite_patches, composite_patches_backward};
+const Kernels kBaselineKernels{paint,       paint_backward,      composite_patches, composite_patches_backward,
+                               stroke_mask, stroke_mask_backward};
 
 }  // namespace neural_paint

@@ -270,6 +270,15 @@ NP_HOST_DEVICE Pack<T, W> square_root(Pack<T, W> x) {
   return x;
 }
 
+// The bits of each number moved up to where its exponent stands: see sigmoid.h.
+template <typename T, int W>
+NP_HOST_DEVICE Pack<T, W> power_from_low_bits(Pack<T, W> x) {
+  using Words = typename Register<T>::Mask;
+  for (int r = 0; r < x.registers; ++r)
+    x.part[r] = (typename Register<T>::Value)((Words)x.part[r] << (std::numeric_limits<T>::digits - 1));
+  return x;
+}
+
 template <typename T, int W>
 struct Lanes<Pack<T, W>> {
   static constexpr int count = W;

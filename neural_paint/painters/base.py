@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, ClassVar, TypeVar
 
@@ -13,6 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from neural_paint.painters.actions import ACTION_SIZE, STROKE_SIZE
 
 Painter = TypeVar("Painter", bound="NeuralPainter")
+# Actions (M, 12) and noise (M, noise_size), or none, -> (M, 3, 64, 64).
+Network = Callable[[Tensor, Tensor | None], Tensor]
 
 
 class NeuralPainter(nn.Module):
@@ -26,20 +28,30 @@ class NeuralPainter(nn.Module):
         stroke_size: side of a stroke's image in pixels, 64.
         action_size: entries of an action, 12 (`neural_paint.painters.actions` names them).
         noise_size: random numbers that a stroke can depend on; 0 where a painter has none.
+        ends_in_sigmoid: whether that is what `activate` is.
     """
 
     kind: ClassVar[str]
     stroke_size: ClassVar[int] = STROKE_SIZE
     action_size: ClassVar[int] = ACTION_SIZE
     noise_size: int
+    ends_in_sigmoid: ClassVar[bool] = True
 
     def architecture(self) -> dict[str, Any]:
         """The arguments of the constructor that make this painter again, apart from its weights."""
         raise NotImplementedError
 
-    def _paint(self, actions: Tensor, noise: Tensor | None) -> Tensor:
-        """Strokes (M, 3, 64, 64) of actions (M, 12) with noise (M, noise_size), or without any."""
+    def _preactivation(self, actions: Tensor, noise: Tensor | None) -> Tensor:
+        """Of the last layer (M, 3, 64, 64), for actions (M, 12) with noise (M, noise_size), or without any; not of a
+        half type."""
         raise NotImplementedError
+
+    def activate(self, x: Tensor) -> Tensor:
+        """The last activation, which does not fall anywhere: strokes of `preactivation`."""
+        return torch.sigmoid(x)
+
+    def _paint(self, actions: Tensor, noise: Tensor | None) -> Tensor:
+        return self.activate(self._preactivation(actions, noise))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -73,6 +85,33 @@ class NeuralPainter(nn.Module):
             TypeError: `actions` or `noise` have another dtype than the painter, outside of autocast.
             ValueError: a shape or `chunk` is wrong, or both `noise` and `generator` are given.
         """
+        return self._run(self._paint, actions, noise, generator, chunk).to(actions.dtype)
+
+    def preactivation(
+        self,
+        actions: Tensor,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        chunk: int | None = None,
+    ) -> Tensor:
+        """What `activate` makes strokes of, for what goes on without them, such as `stroke_mask` of logits.
+
+        Arguments and errors are those of `forward`.
+
+        Returns:
+            (..., 3, 64, 64), in the painter's dtype, or float32 where that is a half type.
+        """
+        return self._run(self._preactivation, actions, noise, generator, chunk)
+
+    def _run(
+        self,
+        network: Network,
+        actions: Tensor,
+        noise: Tensor | None,
+        generator: torch.Generator | None,
+        chunk: int | None,
+    ) -> Tensor:
         batch = actions.shape[:-1]
         if generator is not None:
             if noise is not None:
@@ -83,8 +122,8 @@ class NeuralPainter(nn.Module):
         if noise is not None:
             self._check_input("noise", noise, (*batch, self.noise_size))
             noise = noise.reshape(flat.shape[0], self.noise_size)
-        strokes = self._paint(flat, noise) if chunk is None else self._paint_chunks(flat, noise, chunk)
-        return strokes.to(actions.dtype).reshape(*batch, 3, self.stroke_size, self.stroke_size)
+        images = network(flat, noise) if chunk is None else self._run_chunks(network, flat, noise, chunk)
+        return images.reshape(*batch, 3, self.stroke_size, self.stroke_size)
 
     def sample_noise(self, batch: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
         """Noise (*batch, noise_size) for a batch of actions, in the painter's dtype and on its device.
@@ -113,7 +152,7 @@ class NeuralPainter(nn.Module):
         if x.dtype != self.dtype and not torch.is_autocast_enabled(x.device.type):
             raise TypeError(f"{name} must have the painter's dtype {self.dtype}, got {x.dtype}")
 
-    def _paint_chunks(self, actions: Tensor, noise: Tensor | None, chunk: int) -> Tensor:
+    def _run_chunks(self, network: Network, actions: Tensor, noise: Tensor | None, chunk: int) -> Tensor:
         if chunk < 1:
             raise ValueError(f"chunk must be >= 1, got {chunk}")
         if self.training:
@@ -121,7 +160,7 @@ class NeuralPainter(nn.Module):
         noises = repeat(None) if noise is None else noise.split(chunk)
         return torch.cat(
             [
-                checkpoint(self._paint, part, part_noise, use_reentrant=False, preserve_rng_state=False)
+                checkpoint(network, part, part_noise, use_reentrant=False, preserve_rng_state=False)
                 for part, part_noise in zip(actions.split(chunk), noises, strict=False)
             ]
         )

@@ -261,9 +261,12 @@ class NeuralCanvas:
             actions = preprocess(actions)
         if self.connected:
             actions = connect(actions, self.grid.strokes_per_block)
-        strokes = self.painter(actions, noise, generator, chunk=chunk)
-        colors = actions[..., COLOR.slice] if self.paint == "action" else strokes.amin((-2, -1))
-        return stroke_mask(strokes), colors
+        x = self.painter.preactivation(actions, noise, generator, chunk=chunk)
+        # No number's activation is below that of the least.
+        colors = actions[..., COLOR.slice] if self.paint == "action" else self.painter.activate(x.amin((-2, -1)))
+        if self.painter.ends_in_sigmoid:
+            return stroke_mask(x, logits=True), colors
+        return stroke_mask(self.painter.activate(x)), colors
 
     def _under(self, actions: Tensor, background: Tensor | None) -> Tensor:
         return actions.new_ones(1, 3, *self.size) if background is None else background

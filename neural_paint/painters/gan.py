@@ -50,12 +50,16 @@ class Generator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        return torch.sigmoid(self.logits(inputs))
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """What sigmoid makes strokes of, not of a half type."""
         x = self.fc1(inputs).unflatten(1, (-1, 4, 4))
         x = self.deconv1(F.relu(self.bn1(x)))
         x = self.deconv2(F.relu(self.bn2(x)))
         x = self.deconv3(F.relu(self.bn3(x)))
         x = self.deconv4(F.relu(self.bn4(x)))
-        return torch.sigmoid(full_precision(x))
+        return full_precision(x)
 
 
 class Critic(nn.Module):
@@ -136,8 +140,8 @@ class GANPainter(NeuralPainter):
             return super()._draw(shape, generator, device)
         return torch.rand(shape, generator=generator, device=device, dtype=self.dtype)
 
-    def _paint(self, actions: Tensor, noise: Tensor | None) -> Tensor:
+    def _preactivation(self, actions: Tensor, noise: Tensor | None) -> Tensor:
         drawn = 0 if noise is None else self.noise_size - self.num_deterministic
         constant = actions.new_full((actions.shape[0], self.noise_size - drawn), DETERMINISTIC_NOISE)
         inputs = [actions, constant] if noise is None else [actions, noise[:, :drawn], constant]
-        return self.generator(torch.cat(inputs, 1))
+        return self.generator.logits(torch.cat(inputs, 1))

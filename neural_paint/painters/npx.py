@@ -30,6 +30,7 @@ class NPXPainter(NeuralPainter):
 
     kind = "npx"
     noise_size = 0
+    ends_in_sigmoid = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +50,10 @@ class NPXPainter(NeuralPainter):
 
     def signed_strokes(self, actions: Tensor) -> Tensor:
         """What the network was trained to make equal to strokes: (M, 12) -> (M, 3, 64, 64) in [-1, 1], not clamped."""
-        return torch.tanh(full_precision(self.generator(self.fc(actions))))
+        return torch.tanh(self._preactivation(actions, None))
 
-    def _paint(self, actions: Tensor, noise: Tensor | None) -> Tensor:
-        return self.signed_strokes(actions).clamp(min=0)
+    def _preactivation(self, actions: Tensor, noise: Tensor | None) -> Tensor:
+        return full_precision(self.generator(self.fc(actions)))
+
+    def activate(self, x: Tensor) -> Tensor:
+        return torch.tanh(x).clamp(min=0)

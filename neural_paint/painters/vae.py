@@ -57,10 +57,14 @@ class Decoder(nn.Module):
         self.deconv4 = nn.ConvTranspose2d(32, 3, 6, stride=2)
 
     def forward(self, latent: Tensor) -> Tensor:
+        return torch.sigmoid(self.logits(latent))
+
+    def logits(self, latent: Tensor) -> Tensor:
+        """What sigmoid makes strokes of, not of a half type."""
         x = F.relu(self.deconv1(self.fc(latent)))
         x = F.relu(self.deconv2(x))
         x = F.relu(self.deconv3(x))
-        return torch.sigmoid(full_precision(self.deconv4(x)))
+        return full_precision(self.deconv4(x))
 
 
 class ActionPredictor(nn.Module):
@@ -120,8 +124,8 @@ class VAEPainter(NeuralPainter):
     def architecture(self) -> dict[str, Any]:
         return {"latent_size": self.latent_size, "stochastic": self.stochastic}
 
-    def _paint(self, actions: Tensor, noise: Tensor | None) -> Tensor:
+    def _preactivation(self, actions: Tensor, noise: Tensor | None) -> Tensor:
         mean, log_variance = self.predictor(actions)
         if noise is not None and log_variance is not None:
             mean = reparameterise(mean, log_variance, noise)
-        return self.decoder(mean)
+        return self.decoder.logits(mean)

@@ -120,8 +120,12 @@ def bilinear(texels: Tensor, place: Tensor) -> Tensor:
     return over(upper, lower, y - row)
 
 
-def stroke_mask(strokes: Tensor) -> Tensor:
-    """Alpha (..., h, w) of strokes (..., C, h, w) on white: their darkness over that of the darkest pixel."""
-    darkness = 1 - strokes.mean(-3)
+def stroke_mask(strokes: Tensor, *, logits: bool = False) -> Tensor:
+    """Alpha (..., h, w) of strokes (..., C, h, w) on white: their darkness over that of the darkest pixel.
+
+    `logits` are what sigmoid makes strokes of. Of several darkest pixels `max` takes the first, and so do gradients.
+    """
+    # sigmoid(-x) is 1 - sigmoid(x), with all of its digits where that is nearly 0.
+    darkness = ((-strokes).sigmoid() if logits else 1 - strokes).mean(-3)
     darkest = darkness.flatten(-2).max(-1).values[..., None, None]
     return darkness / darkest.clamp(min=DARKNESS_FLOOR)
