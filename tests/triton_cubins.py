@@ -14,17 +14,27 @@ import gaussians
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
-from neural_paint.kernels.bins import paint_bounds_kernel
+from neural_paint.kernels.bins import WINDOW, paint_bounds_kernel
+from neural_paint.kernels.composite_patches import CHUNK as PATCH_CHUNK
+from neural_paint.kernels.composite_patches import SEGMENTS, composite_patches_kernel
+from neural_paint.kernels.composite_patches_backward import composite_patches_backward_kernel
 from neural_paint.kernels.exact_sum import round_kernel
-from neural_paint.kernels.paint import CHUNK, TILE, WINDOW, paint_kernel
+from neural_paint.kernels.paint import CHUNK, paint_kernel
 from neural_paint.kernels.paint_backward import paint_backward_kernel
+from neural_paint.kernels.patch import patch_bounds_kernel
 from neural_paint.kernels.scene import LAUNCH
+from neural_paint.kernels.tile import TILE
 
 # Integers behind a pointer, by name; what else is a tensor, is float32.
-POINTERS = {"texture_id": "*i64", "evaluated": "*i32", "sums": "*i64", "ends": "*i64",
+POINTERS = {"texture_id": "*i64", "patch_id": "*i64", "evaluated": "*i32", "sums": "*i64", "ends": "*i64",
             **dict.fromkeys(("touched", "tile_of", "listed", "ranges", "deepest"), "*i32")}  # fmt: skip
 # Gradients are summed in floats or, deterministically, in digits.
-DIGITS = {name: "*i64" for name in paint_backward_kernel.arg_names if name.startswith("d_")}
+DIGITS = {
+    name: "*i64"
+    for kernel in (paint_backward_kernel, composite_patches_backward_kernel)
+    for name in kernel.arg_names
+    if name.startswith("d_") and name != "d_background"
+}
 KERNELS = {
     "bounds": (paint_bounds_kernel, POINTERS),
     "paint": (paint_kernel, POINTERS),
@@ -32,8 +42,15 @@ KERNELS = {
     "deterministic backward": (paint_backward_kernel, {**POINTERS, **DIGITS}),
     "round": (round_kernel, POINTERS),
 }
+PATCH_KERNELS = {
+    "patch bounds": (patch_bounds_kernel, POINTERS),
+    "composite_patches": (composite_patches_kernel, POINTERS),
+    "composite_patches backward": (composite_patches_backward_kernel, POINTERS),
+    "composite_patches deterministic backward": (composite_patches_backward_kernel, {**POINTERS, **DIGITS}),
+}
 NUMBERS = ("strokes", "channels", "height", "width", "background_step", "texture_height", "texture_width", "segments",
-           "tiles", "color_values", "textures", "numbers", "count", "per_canvas", "columns", "rows")  # fmt: skip
+           "tiles", "color_values", "textures", "numbers", "count", "per_canvas", "columns", "rows", "bank",
+           "patch_height", "patch_width")  # fmt: skip
 
 BLOCKS = {"TILE": TILE, "WINDOW": WINDOW, "CHUNK": CHUNK, "BLOCK": 64}
 # Everything that a stroke can have.
@@ -42,6 +59,11 @@ CUBIC = dict(BLOCKS, D=4, CHORDS=8, STEPS=3, COLOR_ENDS=2, OPACITY_ENDS=2, TEXTU
 # As little as it can have, on one pixel: Triton makes an argument of 1 a compile-time constant.
 DAB = dict(BLOCKS, D=1, CHORDS=1, STEPS=0, COLOR_ENDS=1, OPACITY_ENDS=1, TEXTURED=False, TEXTURE_GRADIENT=False,
            SAVE=False, CHANNELS=1, **dict.fromkeys(NUMBERS, 1))  # fmt: skip
+PATCH_BLOCKS = dict(BLOCKS, CHUNK=PATCH_CHUNK, SEGMENTS=SEGMENTS)
+COLORS = dict(PATCH_BLOCKS, CHANNELS=4, **dict.fromkeys(
+    ("SHARED", "COLORED", "HAS_OPACITY", "PATCHES_GRADIENT", "BACKGROUND_GRADIENT"), True))  # fmt: skip
+ALPHA = dict(PATCH_BLOCKS, CHANNELS=1, **dict.fromkeys(NUMBERS, 1), **dict.fromkeys(
+    ("SHARED", "COLORED", "HAS_OPACITY", "PATCHES_GRADIENT", "BACKGROUND_GRADIENT"), False))  # fmt: skip
 # The opponent's kernels, and how many Gaussians each evaluates at once.
 GAUSSIANS = {
     gaussians.count_kernel: 0,
@@ -70,11 +92,13 @@ def cubin(
 
 if __name__ == "__main__":
     capabilities = sys.argv[1:]
-    scenes = [*product(capabilities, (CUBIC,)), (capabilities[0], DAB)]
     work = [
         *(
-            (f"{name} D={constants['D']}", kernel, pointers, constants, LAUNCH, capability)
-            for (name, (kernel, pointers)), (capability, constants) in product(KERNELS.items(), scenes)
+            (f"{name}, {constants['CHANNELS']} channels", kernel, pointers, constants, LAUNCH, capability)
+            for kernels, most, least in ((KERNELS, CUBIC, DAB), (PATCH_KERNELS, COLORS, ALPHA))
+            for (name, (kernel, pointers)), (capability, constants) in product(
+                kernels.items(), [*product(capabilities, (most,)), (capabilities[0], least)]
+            )
         ),
         *(
             (kernel.__name__, kernel, POINTERS, {**OPPONENT, "BATCH": batch}, gaussians.LAUNCH, capability)

@@ -13,7 +13,10 @@ from neural_paint.ops import operators
 from neural_paint.ops.operators import Formulas, as_dtype
 from neural_paint.stroke_rules import MAX_CHANNELS
 
-_OPERATORS = {"cpp": operators.compiled("composite_patches")}
+_OPERATORS = {
+    "cpp": operators.compiled("composite_patches"),
+    "triton": operators.triton("composite_patches"),
+}
 
 
 def composite_patches(
