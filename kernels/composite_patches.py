@@ -76,8 +76,11 @@ def composite_patches_kernel(
     store_image(image, background, canvas, background_step, channels, pixel, area, inside, painted, above)
 
 
-def _blocks(scene: PatchScene) -> dict[str, int]:
-    return {"CHANNELS": triton.next_power_of_2(scene.image_shape[1]), "TILE": TILE, "WINDOW": WINDOW}
+def _options(scene: PatchScene) -> dict[str, Any]:
+    channels = triton.next_power_of_2(scene.image_shape[1])
+    # With more channels, what a thread holds would spill.
+    launch = {**LAUNCH, "num_warps": 4 if channels <= 4 else 8}
+    return {**scene.options, "CHANNELS": channels, "TILE": TILE, "WINDOW": WINDOW, **launch}
 
 
 def composite_patches(*inputs: Any) -> Tensor:
@@ -86,9 +89,7 @@ def composite_patches(*inputs: Any) -> Tensor:
     image = scene.tensors[0].new_empty(scene.image_shape)
     if tiles := tile_count(scene.image_shape):
         with launched_on(image):
-            composite_patches_kernel[(tiles,)](
-                *scene.tensors, image, *scene.numbers, **scene.options, **_blocks(scene), **LAUNCH
-            )
+            composite_patches_kernel[(tiles,)](*scene.tensors, image, *scene.numbers, **_options(scene))
     return image
 
 
@@ -109,7 +110,7 @@ def composite_patches_backward(*inputs: Any) -> tuple[Tensor, ...]:
             scratch = transform.new_empty(programs, CHUNK + SEGMENTS, TILE * TILE)
             composite_patches_backward_kernel[(programs,)](
                 grad.contiguous(), *scene.tensors, *sums, d_background, scratch, tiles, *scene.numbers,
-                **scene.options, PATCHES_GRADIENT=patches_gradient, BACKGROUND_GRADIENT=background_gradient,
-                **_blocks(scene), CHUNK=CHUNK, SEGMENTS=SEGMENTS, **LAUNCH,
+                PATCHES_GRADIENT=patches_gradient, BACKGROUND_GRADIENT=background_gradient, CHUNK=CHUNK,
+                SEGMENTS=SEGMENTS, **_options(scene),
             )  # fmt: skip
         return (*(exact_sum.totals(x) for x in sums), d_background)

@@ -7,6 +7,7 @@ import triton.language as tl
 from .bins import next_stroke, segment_length, stroke_at
 from .exact_sum import add
 from .patch import (
+    color_mask,
     color_number,
     corner,
     load_alpha,
@@ -24,14 +25,17 @@ from .tile import tile_at
 
 @triton.jit
 def add_texel(
-    texels, d_patches, index, alpha, weight, d_alpha, d_paint, channels, CHANNELS: tl.constexpr, COLORED: tl.constexpr
-):
-    """The gradient of one texel of each pixel, of which `weight` is in the sample; pixels may share one."""
+    texels, d_patches, index, there, alpha, weight, d_alpha, d_paint, channels,
+    CHANNELS: tl.constexpr, COLORED: tl.constexpr,
+):  # fmt: skip
+    """The gradient of one texel of each pixel, of which `weight` is in the sample; pixels may share one. Beyond the
+    patch there must be no term, not even a NaN."""
     _patches, at, _height, _width = texels
     if COLORED:
-        add(d_patches, color_number(texels, index, CHANNELS), (weight * alpha)[None, :] * d_paint)
+        to, mask = color_number(texels, index, CHANNELS), color_mask(there, channels, CHANNELS)
+        add(d_patches, to, tl.where(mask, (weight * alpha)[None, :] * d_paint, 0.0))
         at += channels * plane_step(texels)
-    add(d_patches, at + index, weight * d_alpha)
+    add(d_patches, at + index, tl.where(there, weight * d_alpha, 0.0))
 
 
 @triton.jit
@@ -53,7 +57,7 @@ def sample_backward(
         for i in range(across.to(tl.int32)):
             found = sample_at(placed, column, line, i, j, height, width)
             d_x, d_y = zero, zero
-            for k in tl.static_range(4):
+            for k in range(4):
                 index, there, weight, slope_x, slope_y = corner(found, k, width)
                 texel = load_alpha(texels, index, there, channels, COLORED)
                 alpha += weight * texel
@@ -63,10 +67,9 @@ def sample_backward(
                     paint += (weight * texel)[None, :] * color
                     d_texel += tl.sum(d_paint * color, 0)
                 if PATCHES_GRADIENT:
-                    felt = tl.where(there, weight, 0.0)
                     add_texel(
-                        texels, d_patches, index, texel, felt, d_texel, d_paint, channels, CHANNELS, COLORED
-                    )  # fmt: skip
+                        texels, d_patches, index, there, texel, weight, d_texel, d_paint, channels, CHANNELS, COLORED
+                    )
                 d_x += slope_x * (texel * d_texel)
                 d_y += slope_y * (texel * d_texel)
             # The place by its neighbours, which are near the patch where it may be far away.

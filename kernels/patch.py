@@ -113,19 +113,15 @@ def sample_at(placed, column, line, i, j, height, width):
 
 
 @triton.jit
-def corner(found, k: tl.constexpr, width):
+def corner(found, k, width):
     """Of texel k of the four that `sample_at` found: its number in a plane, whether it is there, its weight, and the
     slopes of that in x and y."""
-    along_x, along_y = found
-    column, x, there, right_there = along_x
-    line, y, line_there, lower_there = along_y
-    weight_x, slope_x = 1.0 - x, -1.0
-    weight_y, slope_y = 1.0 - y, -1.0
-    if k % 2 == 1:
-        column, there, weight_x, slope_x = column + 1, right_there, x, 1.0
-    if k // 2 == 1:
-        line, line_there, weight_y, slope_y = line + 1, lower_there, y, 1.0
-    return line * width + column, there & line_there, weight_x * weight_y, slope_x * weight_y, slope_y * weight_x
+    (column, x, left_there, right_there), (line, y, upper_there, lower_there) = found
+    right, lower = k % 2, k // 2
+    weight_x, weight_y = tl.where(right == 1, x, 1.0 - x), tl.where(lower == 1, y, 1.0 - y)
+    there = tl.where(right == 1, right_there, left_there) & tl.where(lower == 1, lower_there, upper_there)
+    index = (line + lower) * width + (column + right)
+    return index, there, weight_x * weight_y, (2.0 * right - 1.0) * weight_y, (2.0 * lower - 1.0) * weight_x
 
 
 @triton.jit
@@ -174,11 +170,16 @@ def color_number(texels, index, CHANNELS: tl.constexpr):
 
 
 @triton.jit
+def color_mask(there, channels, CHANNELS: tl.constexpr):
+    """Which of CHANNELS colours of texels there are."""
+    return (tl.arange(0, CHANNELS) < channels)[:, None] & there[None, :]
+
+
+@triton.jit
 def load_color(texels, index, there, channels, CHANNELS: tl.constexpr):
     """Colours (CHANNELS, pixels) of texels; 0 beyond `channels`."""
     patches, _at, _height, _width = texels
-    mask = (tl.arange(0, CHANNELS) < channels)[:, None] & there[None, :]
-    return tl.load(patches + color_number(texels, index, CHANNELS), mask, 0.0)
+    return tl.load(patches + color_number(texels, index, CHANNELS), color_mask(there, channels, CHANNELS), 0.0)
 
 
 @triton.jit
@@ -205,7 +206,7 @@ def sample(texels, placed, column, line, channels, CHANNELS: tl.constexpr):
     for j in range(down.to(tl.int32)):
         for i in range(across.to(tl.int32)):
             found = sample_at(placed, column, line, i, j, height, width)
-            for k in tl.static_range(4):
+            for k in range(4):
                 index, there, weight, _slope_x, _slope_y = corner(found, k, width)
                 part = weight * load_alpha(texels, index, there, channels, True)
                 alpha += part

@@ -59,11 +59,10 @@ CUBIC = dict(BLOCKS, D=4, CHORDS=8, STEPS=3, COLOR_ENDS=2, OPACITY_ENDS=2, TEXTU
 # As little as it can have, on one pixel: Triton makes an argument of 1 a compile-time constant.
 DAB = dict(BLOCKS, D=1, CHORDS=1, STEPS=0, COLOR_ENDS=1, OPACITY_ENDS=1, TEXTURED=False, TEXTURE_GRADIENT=False,
            SAVE=False, CHANNELS=1, **dict.fromkeys(NUMBERS, 1))  # fmt: skip
+PATCH_OPTIONS = ("SHARED", "COLORED", "HAS_OPACITY", "PATCHES_GRADIENT", "BACKGROUND_GRADIENT")
 PATCH_BLOCKS = dict(BLOCKS, CHUNK=PATCH_CHUNK, SEGMENTS=SEGMENTS)
-COLORS = dict(PATCH_BLOCKS, CHANNELS=4, **dict.fromkeys(
-    ("SHARED", "COLORED", "HAS_OPACITY", "PATCHES_GRADIENT", "BACKGROUND_GRADIENT"), True))  # fmt: skip
-ALPHA = dict(PATCH_BLOCKS, CHANNELS=1, **dict.fromkeys(NUMBERS, 1), **dict.fromkeys(
-    ("SHARED", "COLORED", "HAS_OPACITY", "PATCHES_GRADIENT", "BACKGROUND_GRADIENT"), False))  # fmt: skip
+COLORS = dict(PATCH_BLOCKS, CHANNELS=4, **dict.fromkeys(PATCH_OPTIONS, True))
+ALPHA = dict(PATCH_BLOCKS, CHANNELS=1, **dict.fromkeys(NUMBERS, 1), **dict.fromkeys(PATCH_OPTIONS, False))
 # The opponent's kernels, and how many Gaussians each evaluates at once.
 GAUSSIANS = {
     gaussians.count_kernel: 0,
@@ -94,10 +93,15 @@ if __name__ == "__main__":
     capabilities = sys.argv[1:]
     work = [
         *(
-            (f"{name}, {constants['CHANNELS']} channels", kernel, pointers, constants, LAUNCH, capability)
-            for kernels, most, least in ((KERNELS, CUBIC, DAB), (PATCH_KERNELS, COLORS, ALPHA))
+            (f"{name} D={constants['D']}", kernel, pointers, constants, LAUNCH, capability)
             for (name, (kernel, pointers)), (capability, constants) in product(
-                kernels.items(), [*product(capabilities, (most,)), (capabilities[0], least)]
+                KERNELS.items(), [*product(capabilities, (CUBIC,)), (capabilities[0], DAB)]
+            )
+        ),
+        *(
+            (f"{name} COLORED={constants['COLORED']}", kernel, pointers, constants, LAUNCH, capability)
+            for (name, (kernel, pointers)), (capability, constants) in product(
+                PATCH_KERNELS.items(), [(capabilities[0], ALPHA), *product(capabilities[1:], (COLORS,))]
             )
         ),
         *(
