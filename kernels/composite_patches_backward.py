@@ -73,7 +73,9 @@ def sample_backward(
                 d_x += slope_x * (texel * d_texel)
                 d_y += slope_y * (texel * d_texel)
             # The place by its neighbours, which are near the patch where it may be far away.
-            (texel_x, x, _, _), (texel_y, y, _, _) = found
+            along_x, along_y = found
+            texel_x, x, _this_there, _next_there = along_x
+            texel_y, y, _this_there, _next_there = along_y
             x, y = texel_x + x + 0.5, texel_y + y + 0.5
             g_x, g_y = g_x + d_x, g_y + d_y
             gx_x, gy_x = gx_x + d_x * x, gy_x + d_y * x

@@ -116,7 +116,9 @@ def sample_at(placed, column, line, i, j, height, width):
 def corner(found, k, width):
     """Of texel k of the four that `sample_at` found: its number in a plane, whether it is there, its weight, and the
     slopes of that in x and y."""
-    (column, x, left_there, right_there), (line, y, upper_there, lower_there) = found
+    along_x, along_y = found
+    column, x, left_there, right_there = along_x
+    line, y, upper_there, lower_there = along_y
     right, lower = k % 2, k // 2
     weight_x, weight_y = tl.where(right == 1, x, 1.0 - x), tl.where(lower == 1, y, 1.0 - y)
     there = tl.where(right == 1, right_there, left_there) & tl.where(lower == 1, lower_there, upper_there)
