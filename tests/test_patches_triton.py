@@ -88,6 +88,28 @@ def test_odd_shapes(layout: str, shape: dict[str, Any]) -> None:
     assert_matches_reference(scene, composite=composite_triton)
 
 
+def lay(scene: dict[str, Tensor], places: list[tuple[float, float]], scale: tuple[float, float]) -> None:
+    """Lay patch k at places[k], in scale."""
+    scene["transform"][0, :, :, :2] = torch.tensor(scale).diag()
+    scene["transform"][0, :, :, 2] = torch.tensor(places)
+
+
+@pytest.mark.parametrize(("size", "scale", "ends"), [(1, 6.0, (8.0, 18.0)), (8, 0.25, (14.2, 15.8))])
+def test_rims_reach_into_the_next_tile(size: int, scale: float, ends: tuple[float, float]) -> None:
+    """Half a texel beyond the patch; or the samples of a pixel whose centre is out of reach."""
+    scene = small(canvas=(20, 20), size=(size, size), level=(0.5, 1.0))
+    lay(scene, [(ends[0], 3.0), (ends[1], 6.0), (3.0, ends[0]), (6.0, ends[1])], (scale, scale))
+    assert_matches_reference(scene, composite=composite_triton)
+
+
+def test_most_samples_of_a_pixel() -> None:
+    """64 along a side; the second patch would take more, and is left out."""
+    scene = small(canvas=(5, 9), count=2, size=(2, 300), level=(0.5, 1.0))
+    lay(scene, [(1.0, 1.0), (5.0, 2.0)], (1 / 128, 1.0))
+    scene["transform"][0, 1, 0, 0] = 1 / 130
+    assert_matches_reference(scene, composite=composite_triton)
+
+
 def test_background_broadcasts_over_the_batch() -> None:
     scene = small(batch=3, count=2, canvas=(8, 9))
     scene["background"] = scene["background"][:1]
@@ -158,7 +180,10 @@ def test_patches_with_bad_values_are_left_out() -> None:
         ("patch_id", 2**40),
     ]:  # fmt: skip
         bad.append({name: x[:, 1:2].clone() for name, x in good.items() if name not in ("patches", "background")})
-        bad[-1][name].view(-1)[: 5 if name == "transform" else 1] = value
+        if name == "transform":
+            bad[-1][name][..., :2] = value * torch.eye(2)
+        else:
+            bad[-1][name].view(-1)[0] = value
     scene = {
         name: x if name in ("patches", "background") else torch.cat([x[:, :1], *(b[name] for b in bad), x[:, 1:]], 1)
         for name, x in good.items()
