@@ -5,6 +5,9 @@ import triton.language as tl
 
 from .stroke import CHORD_VALUES, load_curve, make_chord
 
+# Boxes tested against a tile at a time: one a thread.
+WINDOW = 128
+
 
 @triton.jit
 def all_finite(values, row, count, good):
@@ -51,17 +54,6 @@ def paint_bounds_kernel(
         values = make_chord(curve, i, CHORDS)
         for k in tl.static_range(CHORD_VALUES):
             tl.store(at + (i * CHORD_VALUES + k), values[k])
-
-
-@triton.jit
-def tile_at(tile, height, width, TILE: tl.constexpr):
-    """Of tile number `tile`: its canvas; column and row of each pixel; the box of their centres."""
-    columns, rows = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    canvas = tile // (columns * rows)
-    left, top = (tile % columns * TILE).to(tl.int32), (tile // columns % rows * TILE).to(tl.int32)
-    lanes = tl.arange(0, TILE * TILE)
-    right, bottom = tl.minimum(left + TILE, width) - 0.5, tl.minimum(top + TILE, height) - 0.5
-    return canvas, left + lanes % TILE, top + lanes // TILE, (left + 0.5, top + 0.5, right, bottom)
 
 
 @triton.jit

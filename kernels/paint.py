@@ -32,30 +32,17 @@ import triton.language as tl
 from torch import Tensor
 
 from . import exact_sum
-from .bins import next_stroke, segment_length, tile_at
+from .bins import WINDOW, next_stroke, segment_length
 from .brush import alpha_at, color_at
 from .paint_backward import paint_backward_kernel
-from .scene import LAUNCH, Scene, check_like, make_scene
+from .scene import LAUNCH, Scene, check_like, launched_on, make_scene
 from .stroke import load_curve, nearest
+from .tile import TILE, store_image, tile_at, tile_count
 
-# Pixels along a tile's side.
-TILE = 16
-# Boxes tested against a tile at a time: one a thread.
-WINDOW = 128
 # Strokes that the backward pass keeps evaluated at a time.
 CHUNK = 16
 # Programs of a backward pass, each with a ring of 48 KB: enough to fill a GPU.
 MAX_PROGRAMS = 1024
-
-
-@triton.jit
-def store_image(image, background, canvas, background_step, channels, pixel, area, inside, painted, above):
-    """What is painted, (channels, pixels), over the background, of which `above` is to be seen."""
-    channel = tl.arange(0, painted.shape[0])
-    there = (channel < channels)[:, None] & inside[None, :]
-    plane = channel[:, None] * area + pixel[None, :]
-    under = tl.load(background + canvas * background_step + plane, there, 0.0)
-    tl.store(image + canvas * channels * area + plane, painted + above[None, :] * under, there)
 
 
 @triton.jit
@@ -119,11 +106,6 @@ def _blocks(scene: Scene) -> dict[str, int]:
     return {"CHANNELS": channels, "TILE": TILE, "WINDOW": WINDOW, "CHUNK": CHUNK}
 
 
-def _tiles(scene: Scene) -> int:
-    b, _, h, w = scene.image_shape
-    return b * -(-h // TILE) * -(-w // TILE)
-
-
 def paint(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The operator `paint_triton`, which has the schema and the outputs of `paint`."""
     *tensors, t_min, segments = inputs
@@ -134,9 +116,9 @@ def paint(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     # A checkpoint under the last stroke of a tile is not written, nor read.
     checkpoints = new(saved, max(segments - 1, 0), h, w).zero_()
     evaluated = new(saved, h, w, dtype=torch.int32)
-    if _tiles(scene):
-        with scene.device():
-            paint_kernel[(_tiles(scene),)](
+    if tile_count(scene.image_shape):
+        with launched_on(scene.background):
+            paint_kernel[(tile_count(scene.image_shape),)](
                 *scene.tensors, image, transmittance, checkpoints, evaluated, *scene.numbers, segments,
                 **scene.options, SAVE=segments > 0, **_blocks(scene), **LAUNCH,
             )  # fmt: skip
@@ -159,13 +141,13 @@ def paint_backward(*inputs: Any) -> tuple[Tensor, ...]:
     shapes = [*(x.shape for x in fields[:5]), texture.shape if textured else (0,)]
     sums = [exact_sum.zeros(points, shape, deterministic) for shape in shapes]
     d_background = grad * transmittance[:, None] if background_gradient else grad.new_empty(0)
-    programs = min(_tiles(scene), MAX_PROGRAMS)
-    with scene.device():
+    programs = min(tile_count(scene.image_shape), MAX_PROGRAMS)
+    with launched_on(scene.background):
         if programs and scene.strokes:
             ring = points.new_empty(programs, CHUNK, 3, TILE * TILE)
             saved = (checkpoints.contiguous(), evaluated.contiguous())
             paint_backward_kernel[(programs,)](
-                grad.contiguous(), *scene.tensors, *saved, *sums, ring, _tiles(scene), *scene.numbers,
+                grad.contiguous(), *scene.tensors, *saved, *sums, ring, tile_count(scene.image_shape), *scene.numbers,
                 checkpoints.shape[1] + 1, **scene.options, TEXTURE_GRADIENT=textured, **_blocks(scene), **LAUNCH,
             )  # fmt: skip
         return (*(exact_sum.totals(x) for x in sums), d_background)

@@ -3,10 +3,11 @@
 import triton
 import triton.language as tl
 
-from .bins import next_stroke, segment_length, stroke_at, tile_at
+from .bins import next_stroke, segment_length, stroke_at
 from .brush import add_texels, alpha_at, brush_position, color_at, edge_position, opacity_at, sample
 from .exact_sum import add
 from .stroke import EPSILON, KAPPA, RADIUS_FLOOR, acceleration, load_curve, nearest, position, velocity
+from .tile import tile_at
 
 
 @triton.jit

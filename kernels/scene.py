@@ -42,9 +42,10 @@ class Scene(NamedTuple):
         _, c, h, w = self.background.shape
         return self.tensors[0].shape[0], c, h, w
 
-    def device(self) -> AbstractContextManager[Any]:
-        """Kernels are launched on the current device."""
-        return torch.cuda.device(self.background.device) if self.background.is_cuda else nullcontext()
+
+def launched_on(tensor: Tensor) -> AbstractContextManager[Any]:
+    """Kernels are launched on the current device."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
 def make_scene(tensors: Sequence[Any], t_min: float) -> Scene:
@@ -80,7 +81,7 @@ def _make_bounds(scene: Scene, textures: int) -> None:
     points, radius, color, opacity, feather, _texture, texture_id, background, boxes, chords = scene.tensors
     color_values = scene.options["COLOR_ENDS"] * background.shape[1]
     options = {name: scene.options[name] for name in ("D", "OPACITY_ENDS", "TEXTURED", "CHORDS")}
-    with scene.device():
+    with launched_on(background):
         paint_bounds_kernel[(-(-len(boxes) // _BLOCK),)](
             points, radius, color, opacity, feather, texture_id, boxes, chords, len(boxes), color_values, textures,
             **options, BLOCK=_BLOCK, **LAUNCH,
@@ -121,11 +122,12 @@ def _check(
 
 
 def check_like(
-    points: Tensor, name: str, tensor: Tensor, *shapes: tuple[int, ...], dtype: torch.dtype = torch.float32
+    like: Tensor, name: str, tensor: Tensor, *shapes: tuple[int, ...], dtype: torch.dtype = torch.float32
 ) -> None:
+    """Guard the shape, dtype and device of what belongs to `like`."""
     if tuple(tensor.shape) not in shapes:
         raise ValueError(f"{name} must have shape {' or '.join(map(str, shapes))}, got {tuple(tensor.shape)}")
     if tensor.dtype != dtype:
         raise TypeError(f"{name} must be {dtype}, got {tensor.dtype}")
-    if tensor.device != points.device:
-        raise ValueError(f"{name} must be on the device of points, {points.device}, got {tensor.device}")
+    if tensor.device != like.device:
+        raise ValueError(f"{name} must be on {like.device} as the rest, got {tensor.device}")

@@ -33,7 +33,7 @@ def _has_kernel(device: torch.device | str, op: str) -> bool:
 
 
 # Operators with a Triton kernel, which computes in float32.
-_TRITON_OPS = frozenset({"decode_strokes", "paint", "stroke_mask"})
+_TRITON_OPS = frozenset({"composite_patches", "decode_strokes", "paint", "stroke_mask"})
 _HAS_TRITON = importlib.util.find_spec("triton") is not None
 # Triton reads this when a kernel is defined: run it in Python, on any device, for tests.
 _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"

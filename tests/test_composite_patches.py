@@ -221,7 +221,7 @@ def test_exact_where_alpha_is_0_or_1(backend: str) -> None:
     assert torch.equal(image, expected)
 
 
-@pytest.mark.parametrize("backend", backends.available("cpu", "composite_patches"))
+@pytest.mark.parametrize("backend", backends.available("cpu", "composite_patches", dtype=F64))
 def test_shrinking_averages_the_area(backend: str) -> None:
     """Stripes one texel wide, eight of them to a pixel: all pixels but those on the rim get half of the paint."""
     alpha = (torch.arange(256) % 2).to(F64).expand(1, 1, 256, 256)
@@ -232,7 +232,7 @@ def test_shrinking_averages_the_area(backend: str) -> None:
     assert not image[0, 0, :3].any()
 
 
-@pytest.mark.parametrize("backend", backends.available("cpu", "composite_patches"))
+@pytest.mark.parametrize("backend", backends.available("cpu", "composite_patches", dtype=F64))
 @pytest.mark.parametrize(
     ("name", "value"),
     [("transform", math.nan), ("transform", math.inf), ("transform", 0.0), ("transform", 1e-3), ("transform", 1e30),

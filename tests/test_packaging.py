@@ -22,12 +22,10 @@ def test_package_is_typed() -> None:
 def test_every_operator_has_a_cpu_kernel_and_a_fake() -> None:
     schemas = [schema for schema in torch._C._jit_get_all_schemas() if schema.name.startswith("neural_paint::")]
     operators = [schema.name for schema in schemas if any("Tensor" in str(x.type) for x in schema.arguments)]
-    paint = ("paint", "paint_backward", "paint_triton", "paint_triton_backward")
-    patches = ("composite_patches", "composite_patches_backward")
-    decode = tuple(f"decode_strokes{pass_}" for pass_ in ("", "_backward", "_triton", "_triton_backward"))
-    mask = tuple(f"stroke_mask{pass_}" for pass_ in ("", "_backward", "_triton", "_triton_backward"))
-    expected = (*paint, *patches, *decode, *mask, "stroke_bounds")
-    assert set(operators) == {f"neural_paint::{name}" for name in expected}
+    fused = ("paint", "composite_patches", "decode_strokes", "stroke_mask")
+    twofold = (f"{op}{backend}" for op in fused for backend in ("", "_triton"))
+    names = ["stroke_bounds", *(f"{op}{direction}" for op in twofold for direction in ("", "_backward"))]
+    assert sorted(operators) == sorted(f"neural_paint::{name}" for name in names)
     for name in operators:
         assert torch._C._dispatch_has_computed_kernel_for_dispatch_key(name, "CPU"), name
         assert torch._library.simple_registry.singleton.find(name).fake_impl.kernel is not None, name

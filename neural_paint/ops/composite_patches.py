@@ -13,7 +13,10 @@ from neural_paint.ops import operators
 from neural_paint.ops.operators import Formulas, as_dtype
 from neural_paint.stroke_rules import MAX_CHANNELS
 
-_OPERATORS = {"cpp": operators.compiled("composite_patches")}
+_OPERATORS = {
+    "cpp": operators.compiled("composite_patches"),
+    "triton": operators.triton("composite_patches"),
+}
 
 
 def composite_patches(
@@ -34,7 +37,8 @@ def composite_patches(
     texels fall on a pixel's side, so many samples of the pixel are averaged as make it two. docs/patches.md has the
     formulas; `neural_paint.reference.composite_patches` is the same in plain PyTorch.
 
-    Alpha 0 leaves a pixel's bits alone, alpha 1 replaces them. Results have the same bits for any number of threads.
+    Alpha 0 leaves a pixel's bits alone, alpha 1 replaces them. Results have the same bits for any number of threads,
+    and on a GPU every run; gradients there, only under `torch.use_deterministic_algorithms(True)`.
 
     Args:
         patches: with `color` (B, N, h, w), else (B, N, C + 1, h, w), colour and then alpha. With `patch_id`
@@ -46,7 +50,8 @@ def composite_patches(
             paint.
         opacity: (B, N), multiplies alpha; 1 by default.
         patch_id: (B, N) int64, which of the shared patches; one outside [0, K) is left out.
-        backend: "cpp", or "reference" for plain PyTorch; the fastest that can run by default.
+        backend: "cpp", "triton" (a float32 `transform` on CUDA), or "reference" for plain PyTorch; the fastest that can
+            run by default.
 
     Returns:
         (B, C, H, W) image in the dtype of `background`.
