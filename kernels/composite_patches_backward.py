@@ -199,6 +199,28 @@ def sweep_down(
 
 
 @triton.jit
+def sweep_up(
+    fields, gradients, ring, listed, first, begin, end, left, top, column, line, grad, below, channels,
+    SHARED: tl.constexpr, COLORED: tl.constexpr, HAS_OPACITY: tl.constexpr, PATCHES_GRADIENT: tl.constexpr,
+    CHANNELS: tl.constexpr, TILE: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """Gradients of patches begin .. end - 1 of the tile's list, which `sweep_down` kept, over the colour `below`;
+    returns the colour with them."""
+    PIXELS: tl.constexpr = TILE * TILE
+    slots = tl.arange(0, CHUNK)
+    for j in range(end - begin):
+        slot = (end - 1 - j) % CHUNK
+        n = tl.sum(tl.where(slots == slot, listed, 0))
+        if n >= 0:
+            above = tl.load(ring + slot * PIXELS + tl.arange(0, PIXELS))
+            below = patch_backward(
+                fields, gradients, first + n, left, top, column, line, grad, above, below, channels,
+                SHARED, COLORED, HAS_OPACITY, PATCHES_GRADIENT, CHANNELS,
+            )  # fmt: skip
+    return below
+
+
+@triton.jit
 def composite_patches_backward_kernel(
     grad, patches, patch_id, transform, color, opacity, background, boxes,
     d_patches, d_transform, d_color, d_opacity, d_background, scratch,
@@ -214,7 +236,7 @@ def composite_patches_backward_kernel(
     gradients = (d_patches, d_transform, d_color, d_opacity)
     ring = scratch + tl.program_id(0).to(tl.int64) * ((CHUNK + SEGMENTS) * PIXELS)
     kept = ring + CHUNK * PIXELS
-    slots, channel, lanes = tl.arange(0, CHUNK), tl.arange(0, CHANNELS), tl.arange(0, PIXELS)
+    channel, lanes = tl.arange(0, CHANNELS), tl.arange(0, PIXELS)
     column, line = (lanes % TILE).to(tl.float32), (lanes // TILE).to(tl.float32)
     for tile in range(tl.program_id(0), tiles, tl.num_programs(0)):
         canvas, x, y, box = tile_at(tl.cast(tile, tl.int64), height, width, TILE)
@@ -248,13 +270,8 @@ def composite_patches_backward_kernel(
                 SHARED, COLORED, HAS_OPACITY, TILE, WINDOW, CHUNK,
             )  # fmt: skip
             tl.debug_barrier()
-            for j in range(end - chunk * CHUNK):
-                slot = (end - 1 - j) % CHUNK
-                n = tl.sum(tl.where(slots == slot, listed, 0))
-                if n >= 0:
-                    above = tl.load(ring + slot * PIXELS + lanes)
-                    below = patch_backward(
-                        fields, gradients, first + n, left, top, column, line, incoming, above, below, channels,
-                        SHARED, COLORED, HAS_OPACITY, PATCHES_GRADIENT, CHANNELS,
-                    )  # fmt: skip
+            below = sweep_up(
+                fields, gradients, ring, listed, first, chunk * CHUNK, end, left, top, column, line, incoming, below,
+                channels, SHARED, COLORED, HAS_OPACITY, PATCHES_GRADIENT, CHANNELS, TILE, CHUNK,
+            )  # fmt: skip
             tl.debug_barrier()
