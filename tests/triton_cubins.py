@@ -33,8 +33,7 @@ from neural_paint.stroke_vectors import KINDS, MyPaintBrush
 TYPES = {
     **dict.fromkeys(("texture_id", "patch_id", "sums", "ends", "place"), "*i64"),
     **dict.fromkeys(("evaluated", "touched", "tile_of", "listed", "ranges", "deepest"), "*i32"),
-    # A stroke vector's canvas and the brush's constants are passed as floats.
-    **dict.fromkeys(("closing", "side", "ink", *MyPaintBrush._fields), "fp32"),
+    "closing": "fp32",
 }
 NUMBERS = ("strokes", "channels", "height", "width", "background_step", "texture_height", "texture_width", "segments",
            "tiles", "color_values", "textures", "numbers", "count", "per_canvas", "columns", "rows", "pixels",
@@ -47,7 +46,6 @@ DIGITS = {
     for name in kernel.arg_names
     if name.startswith("d_") and name != "d_background"
 }
-FLOATS = {"height": "fp32", "width": "fp32"}  # of the vectors' canvas
 
 KERNELS = {
     "bounds": (paint_bounds_kernel, {}),
@@ -78,6 +76,8 @@ COLORS = dict(PATCH_BLOCKS, CHANNELS=4, **dict.fromkeys(PATCH_OPTIONS, True))
 ALPHA = dict(PATCH_BLOCKS, CHANNELS=1, **dict.fromkeys(NUMBERS, 1), **dict.fromkeys(PATCH_OPTIONS, False))
 
 VECTOR_KERNELS = {"decode_strokes": decode_strokes_kernel, "decode_strokes backward": decode_strokes_backward_kernel}
+# A vector's canvas and the brush's constants.
+VECTOR_TYPES = dict.fromkeys(("height", "width", "side", "ink", *MyPaintBrush._fields), "fp32")
 VECTORS = {
     name: {"KIND": kind.code, "ENTRIES": kind.entries, "NUMBERS": kind.numbers, "BLOCK": BLOCK}
     for name, kind in KINDS.items()
@@ -113,7 +113,7 @@ def cases(capabilities: Sequence[str]) -> Iterator[Case]:
         for name, (kernel, types) in PATCH_KERNELS.items():
             yield Case(f"{name} COLORED={scene['COLORED']}", kernel, types, scene, LAUNCH, capability)
     for (name, kernel), (kind, scene) in product(VECTOR_KERNELS.items(), VECTORS.items()):
-        yield Case(f"{name} {kind}", kernel, FLOATS, scene, LAUNCH, first)
+        yield Case(f"{name} {kind}", kernel, VECTOR_TYPES, scene, LAUNCH, first)
     for (kernel, batch), capability in product(GAUSSIANS.items(), capabilities):
         yield Case(kernel.__name__, kernel, {}, {**OPPONENT, "BATCH": batch}, gaussians.LAUNCH, capability)
 
