@@ -40,7 +40,7 @@ class BitmapBrush:
 
     Attributes:
         patch: (1, h, w) alpha in [0, 1].
-        radius: of the finest stamps as they begin, as that of a `Brush`; a stamp is as large as a stroke's paint is.
+        radius: of the finest stamps as they begin, as that of a `Brush`: they have as much paint as its strokes.
         opacity: least opacity of a stamp.
 
     Raises:
@@ -48,7 +48,7 @@ class BitmapBrush:
     """
 
     patch: Tensor
-    radius: float = 0.3
+    radius: float = 0.2
     opacity: float = 0.5
 
     def __post_init__(self) -> None:
@@ -61,6 +61,14 @@ class BitmapBrush:
             raise ValueError("patch must be in [0, 1], got values outside or nan")
         if not patch.any():
             raise ValueError("patch must have alpha somewhere, got none")
+
+
+def reduced(patch: Tensor, longest: int) -> Tensor:
+    """(K, h, w) with no side longer than that, each texel the mean of its area; itself where it is so already."""
+    scale = longest / max(patch.shape[1:])
+    if scale >= 1:
+        return patch
+    return F.interpolate(patch[None], [max(1, round(side * scale)) for side in patch.shape[1:]], mode="area")[0]
 
 
 def dry_texture() -> Tensor:

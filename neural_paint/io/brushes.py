@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from neural_paint.brushes import BitmapBrush
+from neural_paint.brushes import BitmapBrush, reduced
 from neural_paint.io.images import _UPRIGHT, ImageError, _decode, _reason, _to_eight_bits, _to_srgb
 
 # Longest side of a brush in texels; finer detail would not show in a painting of any usual size.
@@ -41,7 +40,7 @@ def load_brush(path: str | os.PathLike[str]) -> BitmapBrush:
         raise ImageError(f"cannot read brush {path}: it is empty, all of it is transparent or white")
     rows, columns = painted.any(1).nonzero(), painted.any(0).nonzero()
     patch = alpha[rows[0, 0] : rows[-1, 0] + 1, columns[0, 0] : columns[-1, 0] + 1]
-    return BitmapBrush(_reduced(patch[None], MAX_TEXELS))
+    return BitmapBrush(reduced(patch[None].contiguous(), MAX_TEXELS))
 
 
 def _alpha(image: Image.Image, orientation: int | None) -> Tensor:
@@ -56,11 +55,3 @@ def _alpha(image: Image.Image, orientation: int | None) -> Tensor:
         plane = plane.transpose(_UPRIGHT[orientation])
     values = torch.from_numpy(np.array(plane)).float() / 255
     return values if alpha is not None else (1 - values @ values.new_tensor(_LUMA)).clamp(0, 1)
-
-
-def _reduced(patch: Tensor, longest: int) -> Tensor:
-    height, width = patch.shape[1:]
-    scale = longest / max(height, width)
-    if scale >= 1:
-        return patch.contiguous()
-    return F.interpolate(patch[None], (max(1, round(height * scale)), max(1, round(width * scale))), mode="area")[0]

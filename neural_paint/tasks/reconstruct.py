@@ -28,7 +28,8 @@ class Step:
         progress: share of the budget that is used up, in (0, 1]; 1 in the last step.
         strokes: (B, n) strokes in pixels of the canvas, n growing to the number asked for; the broad ones come first.
             `strokes.scaled(factor)` is the painting at another size.
-        canvas: (B, C, H, W) the strokes painted over `background`, to within rounding.
+        canvas: (B, C, H, W) the strokes painted over `background`, to within rounding; of a bitmap brush with more than
+            96 texels along a side, to within what a copy reduced to so many leaves out, which is what is optimised.
         background: (B, C) colours under the first stroke.
         mse: (B,) mean squared error of each canvas.
     """
