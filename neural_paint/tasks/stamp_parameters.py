@@ -26,8 +26,8 @@ _LEAST_PAINT = 2.0
 # However thin a brush's paint is, a stamp is made no larger than if it had this share of its bounding square.
 _LEAST_COVER = 0.06
 # Longest side of the patch that is optimised with, in texels: a pixel of a fine stamp takes the mean of many, and steps
-# with 256 take more than twice as long. With 64 they are faster still, but bristles blur, and the whole patch shows up to
-# 1 dB less than the steps report; with 96, 0.1 to 0.5 dB.
+# with 256 take more than twice as long. With 64 they are faster still, but bristles blur, and the whole patch shows up
+# to 1 dB less than the steps report; with 96, 0.1 to 0.5 dB.
 _FIT_TEXELS = 96
 # Keeps the direction of an arm of length 0 finite, in square pixels.
 _EPSILON = 1e-6
