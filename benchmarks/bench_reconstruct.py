@@ -18,9 +18,11 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from neural_paint import Strokes, paint
+from neural_paint import Stamps, Strokes
+from neural_paint.brushes import BitmapBrush
 from neural_paint.io import load_strokes, save_strokes
 from neural_paint.tasks import Step, reconstruct
+from neural_paint.tasks.lay import lay
 
 SIDE = 256
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "grace_hopper")
@@ -39,13 +41,20 @@ list(reconstruct(torch.rand(1, 3, 256, 256), 250, steps=1))
 class Budget(NamedTuple):
     strokes: int
     seconds: float
-    brush: str = "round"
+    brush: str | BitmapBrush = "round"
+
+
+def pointed_tip() -> BitmapBrush:
+    """A bitmap of 128 x 48 texels: hard edges, pointed at one end."""
+    across, along = torch.linspace(-1, 1, 48)[:, None], torch.linspace(0, 1, 128)
+    return BitmapBrush(((1 - along**2).sqrt() - across.abs()).mul(12).clamp(0, 1)[None])
 
 
 BUDGETS = {
     "250 strokes in 5 s": Budget(250, 5),
     "1,000 strokes in 20 s": Budget(1000, 20),
     "1,000 strokes of the dry brush in 20 s": Budget(1000, 20, "dry"),
+    "1,000 stamps of a bitmap brush in 20 s": Budget(1000, 20, pointed_tip()),
 }
 
 
@@ -65,9 +74,9 @@ def tensor(image: np.ndarray) -> Tensor:
     return torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
 
 
-def pixels(strokes: Strokes, background: Tensor) -> np.ndarray:
+def pixels(strokes: Strokes | Stamps, background: Tensor) -> np.ndarray:
     """(256, 256, 3) uint8."""
-    image = paint(strokes, background[0, :, None, None].expand(1, -1, SIDE, SIDE))[0]
+    image = lay(strokes, background[0, :, None, None].expand(1, -1, SIDE, SIDE))[0]
     return (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
 
 

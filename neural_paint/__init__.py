@@ -9,10 +9,12 @@ from neural_paint.ops.decode_strokes import decode_strokes
 from neural_paint.ops.paint import paint
 from neural_paint.ops.stroke_bounds import stroke_bounds
 from neural_paint.ops.stroke_mask import stroke_mask
+from neural_paint.stamps import Stamps
 from neural_paint.strokes import Strokes
 
 __version__ = "0.1.0"
 __all__ = [
+    "Stamps",
     "Strokes",
     "__version__",
     "composite_patches",

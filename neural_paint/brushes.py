@@ -34,6 +34,43 @@ class Brush:
     softness: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class BitmapBrush:
+    """A picture that is stamped on the canvas, moved, turned and scaled, each time in one colour.
+
+    Attributes:
+        patch: (1, h, w) alpha in [0, 1].
+        radius: of the finest stamps as they begin, as that of a `Brush`: they have as much paint as its strokes.
+        opacity: least opacity of a stamp.
+
+    Raises:
+        TypeError, ValueError: `patch` is not such a tensor, or empty.
+    """
+
+    patch: Tensor
+    radius: float = 0.2
+    opacity: float = 0.5
+
+    def __post_init__(self) -> None:
+        patch = self.patch
+        if not isinstance(patch, Tensor) or not patch.is_floating_point():
+            raise TypeError(f"patch must be a floating tensor, got {getattr(patch, 'dtype', type(patch).__name__)}")
+        if patch.ndim != 3 or len(patch) != 1 or patch.numel() == 0:
+            raise ValueError(f"patch must have shape (1, h, w) without an empty side, got {tuple(patch.shape)}")
+        if not ((patch >= 0) & (patch <= 1)).all():
+            raise ValueError("patch must be in [0, 1], got values outside or nan")
+        if not patch.any():
+            raise ValueError("patch must have alpha somewhere, got none")
+
+
+def reduced(patch: Tensor, longest: int) -> Tensor:
+    """(K, h, w) with no side longer than that, each texel the mean of its area; itself where it is so already."""
+    scale = longest / max(patch.shape[1:])
+    if scale >= 1:
+        return patch
+    return F.interpolate(patch[None], [max(1, round(side * scale)) for side in patch.shape[1:]], mode="area")[0]
+
+
 def dry_texture() -> Tensor:
     """Streaks of bristles that run out of paint towards the end: (8, 24, 64) float32, the same in every call."""
     generator = torch.Generator().manual_seed(0)

@@ -10,8 +10,8 @@ import torch
 import typer
 
 from neural_paint import __version__, backends
-from neural_paint.brushes import BRUSHES
-from neural_paint.io import ImageError, demo_photo
+from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
+from neural_paint.io import ImageError, demo_photo, load_brush
 from neural_paint.paint_command import PaintOptions, paint_photos
 from neural_paint.paint_jobs import plan_jobs
 from neural_paint.painting_files import VideoOptions
@@ -26,6 +26,7 @@ Examples:
   neural-paint paint cat.jpg -o painting.png
   neural-paint paint cat.jpg -o poster.png --strokes 2000 --seconds 60 --size 4096
   neural-paint paint cat.jpg -o painting.png --save strokes.json --video painting.mp4
+  neural-paint paint cat.jpg -o painting.png --brush my-brush.png
   neural-paint paint holidays/*.jpg -o paintings/  (one painting for each photograph)
   neural-paint paint --demo -o painting.png        (the photograph that comes with the program)
   neural-paint render strokes.json -o poster.png --size 8192
@@ -86,10 +87,14 @@ def _has_kernel(device: torch.device | str) -> bool:
     return backends.available(device)[0] != "reference"
 
 
-def _brush(name: str) -> str:
-    if name not in BRUSHES:
-        raise typer.BadParameter(f"must be one of {', '.join(BRUSHES)}, got {name}")
-    return name
+def _brush(name: str) -> Brush | BitmapBrush:
+    """The brush of that name, or else the one in that file."""
+    if name in BRUSHES:
+        return BRUSHES[name]
+    if not Path(name).exists():
+        what = f"must be one of {', '.join(BRUSHES)}, or an image file, and there is no file {name}"
+        raise typer.BadParameter(what, param_hint="'--brush'")
+    return load_brush(name)
 
 
 def _print_version(wanted: bool) -> None:
@@ -184,7 +189,12 @@ def paint(
         ),
     ] = 320,
     brush: Annotated[
-        str, typer.Option(metavar="NAME", help=f"One of {', '.join(BRUSHES)}.", callback=_brush)
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"One of {', '.join(BRUSHES)}, or an image file to stamp: paint is where it is opaque, or, if it is "
+            "that everywhere, where it is dark.",
+        ),
     ] = "round",
     seed: Annotated[
         int,
@@ -227,13 +237,14 @@ def paint(
         seconds=seconds,
         size=size,
         fit=fit,
-        brush=brush,
+        brush=_brush(brush),
+        brush_name=brush if brush in BRUSHES else Path(brush).name,
         seed=seed,
         device=device,
         video=VideoOptions(video_seconds, video_size),
     )
     try:
-        jobs = plan_jobs(photos or [demo_photo()], output, save, video)
+        jobs = plan_jobs(photos or [demo_photo()], output, save, video, None if brush in BRUSHES else Path(brush))
     except ValueError as error:
         return _complain(str(error), 2)
     try:

@@ -18,6 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from neural_paint import __version__
+from neural_paint.brushes import BitmapBrush, Brush
 from neural_paint.io import ImageError, load_image
 from neural_paint.io.atomic import check_writable
 from neural_paint.io.paintings import check_picture
@@ -40,7 +41,8 @@ class PaintOptions:
     seconds: float | None
     size: int | None
     fit: int
-    brush: str
+    brush: Brush | BitmapBrush
+    brush_name: str
     seed: int
     device: str
     video: VideoOptions
@@ -213,7 +215,7 @@ def _metadata(step: Step, job: Job, options: PaintOptions, size: tuple[int, int]
         "program": f"neural-paint {__version__}",
         "photo": job.photo.name,
         "size": size,
-        "brush": options.brush,
+        "brush": options.brush_name,
         "seed": options.seed,
         "steps": step.index + 1,
         "psnr": round(step.psnr, 3),

@@ -14,6 +14,7 @@ from torch import Tensor
 from neural_paint.io import save_bands, save_strokes, save_video
 from neural_paint.io.video import check_video
 from neural_paint.progress import Progress
+from neural_paint.stamps import Stamps
 from neural_paint.strokes import Strokes
 from neural_paint.tasks import render_bands, timelapse
 
@@ -54,7 +55,7 @@ class Painting:
     `metadata` goes into the stroke file.
     """
 
-    strokes: Strokes
+    strokes: Strokes | Stamps
     canvas: tuple[int, int]
     background: Sequence[float]
     size: tuple[int, int]

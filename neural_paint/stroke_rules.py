@@ -1,4 +1,7 @@
-"""What each field of `Strokes` may hold: dtypes, devices and shapes (always checked), values (checked on request)."""
+"""What each field of `Strokes` may hold: dtypes, devices and shapes (always checked), values (checked on request).
+
+Those of `Stamps` are in stamp_rules.py.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,21 @@ _GEOMETRY_DTYPES = (torch.float32, torch.float64)
 _HALF_DTYPES = (torch.float16, torch.bfloat16)
 _ID_DTYPES = (torch.int32, torch.int64)
 
-# Field -> (rule in words, the rule); texture_id is checked against the size of its bank.
-_VALUE_RULES: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
-    "points": ("finite", torch.isfinite),
+# A rule in words, and where it holds.
+ValueRule = tuple[str, Callable[[Tensor], Tensor]]
+
+# What several fields have to be.
+FINITE: ValueRule = ("finite", torch.isfinite)
+UNIT: ValueRule = ("in [0, 1]", lambda x: (x >= 0) & (x <= 1))
+
+# By field; texture_id is checked against the size of its bank.
+_VALUE_RULES: dict[str, ValueRule] = {
+    "points": FINITE,
     "radius": ("finite and >= 0", lambda x: torch.isfinite(x) & (x >= 0)),
-    "color": ("finite", torch.isfinite),
-    "opacity": ("in [0, 1]", lambda x: (x >= 0) & (x <= 1)),
+    "color": FINITE,
+    "opacity": UNIT,
     "feather": ("finite and > 0", lambda x: torch.isfinite(x) & (x > 0)),
-    "texture": ("finite", torch.isfinite),
+    "texture": FINITE,
 }
 
 
@@ -33,7 +43,7 @@ def check_points(points: Tensor) -> None:
     """Raise TypeError or ValueError unless `points` is a (B, N, D, 2) tensor of a geometry dtype."""
     _check_kind("points", points, _GEOMETRY_DTYPES)
     if points.ndim != 4 or not 1 <= points.shape[2] <= MAX_CONTROL_POINTS or points.shape[3] != 2:
-        raise _shape_error("points", f"(B, N, D, 2) with D in 1 .. {MAX_CONTROL_POINTS}", points)
+        raise shape_error("points", f"(B, N, D, 2) with D in 1 .. {MAX_CONTROL_POINTS}", points)
 
 
 def check_layout(strokes: Strokes) -> None:
@@ -48,14 +58,14 @@ def check_layout(strokes: Strokes) -> None:
 
     b, n, _, _ = points.shape
     if radius.shape != (b, n, 2):
-        raise _shape_error("radius", f"({b}, {n}, 2)", radius)
+        raise shape_error("radius", f"({b}, {n}, 2)", radius)
     ends = color.shape[:-1]
     if (ends != (b, n) and ends != (b, n, 2)) or not 1 <= color.shape[-1] <= MAX_CHANNELS:
-        raise _shape_error("color", f"({b}, {n}, C) or ({b}, {n}, 2, C) with C in 1 .. {MAX_CHANNELS}", color)
+        raise shape_error("color", f"({b}, {n}, C) or ({b}, {n}, 2, C) with C in 1 .. {MAX_CHANNELS}", color)
     if opacity.shape != (b, n) and opacity.shape != (b, n, 2):
-        raise _shape_error("opacity", f"({b}, {n}) or ({b}, {n}, 2)", opacity)
+        raise shape_error("opacity", f"({b}, {n}) or ({b}, {n}, 2)", opacity)
     if strokes.feather.shape != (b, n):
-        raise _shape_error("feather", f"({b}, {n})", strokes.feather)
+        raise shape_error("feather", f"({b}, {n})", strokes.feather)
     _check_textures(strokes.texture, strokes.texture_id, points, dtypes)
 
 
@@ -67,20 +77,25 @@ def _check_textures(
     if texture is not None:
         _check_tensor("texture", texture, dtypes, points.device)
         if texture.ndim != 3 or texture.numel() == 0:
-            raise _shape_error("texture", "(K, h, w) with K, h, w >= 1", texture)
+            raise shape_error("texture", "(K, h, w) with K, h, w >= 1", texture)
     if texture_id is not None:
         b, n, _, _ = points.shape
         _check_tensor("texture_id", texture_id, _ID_DTYPES, points.device)
         if texture_id.shape != (b, n):
-            raise _shape_error("texture_id", f"({b}, {n})", texture_id)
+            raise shape_error("texture_id", f"({b}, {n})", texture_id)
 
 
-def check_values(fields: Mapping[str, Tensor]) -> None:
-    """Raise ValueError for the first value that breaks its field's rule; all fields are read in one synchronisation."""
+def check_stroke_values(fields: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for the first value of `Strokes` that breaks its field's rule."""
     rules = dict(_VALUE_RULES)
     if "texture" in fields:
         last = fields["texture"].shape[0] - 1
         rules["texture_id"] = (f"in [-1, {last}]", lambda x: (x >= -1) & (x <= last))
+    check_values(fields, rules)
+
+
+def check_values(fields: Mapping[str, Tensor], rules: Mapping[str, ValueRule]) -> None:
+    """Raise ValueError for the first value that breaks its field's rule; all fields are read in one synchronisation."""
     checked = {name: tensor.detach() for name, tensor in fields.items() if tensor.numel() > 0}
     if not checked:
         return
@@ -105,14 +120,13 @@ def _check_tensor(name: str, tensor: Any, dtypes: Sequence[torch.dtype], device:
         raise ValueError(f"{name} must be on the device of points, {device}, got {tensor.device}")
 
 
-def _shape_error(name: str, rule: str, tensor: Tensor) -> ValueError:
+def shape_error(name: str, rule: str, tensor: Tensor) -> ValueError:
     return ValueError(f"{name} must have shape {rule}, got {tuple(tensor.shape)}")
 
 
 def _first_offender(tensor: Tensor, rule: Callable[[Tensor], Tensor]) -> Tensor:
     """(found, flat position, value) of the first element that breaks the rule, as float64 on the tensor's device."""
-    flat = tensor.reshape(-1)
-    bad = ~rule(flat)
+    flat, bad = tensor.reshape(-1), ~rule(tensor).reshape(-1)
     position = bad.to(torch.uint8).argmax()
     return torch.stack([bad.any().double(), position.double(), flat[position].double()])
 
@@ -122,7 +136,7 @@ def _describe_position(name: str, position: int, shape: Sequence[int]) -> str:
     for size in reversed(shape):
         position, last = divmod(position, size)
         index.insert(0, last)
-    return f"texel {tuple(index)}" if name == "texture" else f"stroke {tuple(index[:2])}"
+    return f"texel {tuple(index)}" if name in ("texture", "patches") else f"stroke {tuple(index[:2])}"
 
 
 def _format(value: float, dtype: torch.dtype) -> str:

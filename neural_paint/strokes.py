@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import builtins
-import operator
-from collections.abc import Callable, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from neural_paint.stroke_rules import MAX_CONTROL_POINTS, check_layout, check_points, check_values
+from neural_paint.stroke_batch import StrokeBatch, check_joinable, distinct, ids_in, one_dtype, require_same
+from neural_paint.stroke_rules import MAX_CONTROL_POINTS, check_layout, check_points, check_stroke_values
 
-# What one axis of `strokes[batch, stroke]` accepts.
-Index = int | slice | Tensor
+# The feather of a stroke that is not painted: `paint` culls it, and its gradients are 0.
+_LEFT_OUT = -1.0
 
 
-class Strokes:
+class Strokes(StrokeBatch):
     """A batch of B canvases with N strokes each, painted in order: stroke 0 first.
 
     Args:
@@ -38,6 +38,7 @@ class Strokes:
     """
 
     FIELDS = ("points", "radius", "color", "opacity", "feather", "texture", "texture_id")
+    REQUIRED = ("points", "radius", "color", "opacity", "feather")
 
     def __init__(
         self,
@@ -63,109 +64,37 @@ class Strokes:
         check_layout(self)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(B, N): canvases in the batch, strokes on each."""
-        return self.points.shape[0], self.points.shape[1]
-
-    @property
-    def batch_size(self) -> int:
-        return self.points.shape[0]
-
-    @property
-    def num_strokes(self) -> int:
-        return self.points.shape[1]
+    def shared(self) -> tuple[str, ...]:
+        return ("texture",)
 
     @property
     def channels(self) -> int:
         return self.color.shape[-1]
 
-    @property
-    def device(self) -> torch.device:
-        return self.points.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the geometry: float32 or float64."""
-        return self.points.dtype
-
-    def __repr__(self) -> str:
-        b, n = self.shape
-        d, dtype = self.points.shape[2], str(self.dtype).removeprefix("torch.")
+    def _described(self) -> str:
         texture = "" if self.texture is None else f", textures={self.texture.shape[0]}"
-        return f"Strokes(B={b}, N={n}, D={d}, C={self.channels}{texture}, dtype={dtype}, device={self.device})"
+        return f"D={self.points.shape[2]}, C={self.channels}{texture}"
 
-    def fields(self) -> dict[str, Tensor]:
-        """The tensors that are not None, by name."""
-        present = {name: getattr(self, name) for name in self.FIELDS}
-        return {name: tensor for name, tensor in present.items() if tensor is not None}
-
-    def replace(self, **changes: Tensor | None) -> Strokes:
-        """The same strokes with some fields exchanged, e.g. `replace(color=..., texture=None, texture_id=None)`."""
-        return Strokes(**{**self.fields(), **changes})  # type: ignore[arg-type]
-
-    def __getitem__(self, key: Index | tuple[Index, Index]) -> Strokes:
-        """Select along (B, N): `strokes[0]`, `strokes[:, 10:20]`, `strokes[:, mask]`, `strokes[batches, order]`.
-
-        Each axis takes an int, a slice, a 1-D integer tensor or a 1-D bool mask, independently of the other. An int
-        keeps its axis: `strokes[0]` has shape (1, N). The texture bank is shared with the result.
-        """
-        axes = key if isinstance(key, tuple) else (key,)
-        if len(axes) > 2:
-            raise IndexError(f"strokes are indexed by (batch, stroke), got {len(axes)} indices")
-        selected = self.fields()
-        texture = selected.pop("texture", None)
-        for axis, index in enumerate(axes):
-            selected = {name: _select(tensor, axis, index) for name, tensor in selected.items()}
-        return Strokes(texture=texture, **selected)
-
-    def _map(self, function: Callable[[Tensor], Tensor]) -> Strokes:
-        return Strokes(**{name: function(tensor) for name, tensor in self.fields().items()})
-
-    def to(
-        self,
-        device: torch.device | str | int | torch.dtype | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        non_blocking: bool = False,
-    ) -> Strokes:
-        """Move to a device, or cast every floating field to float32 or float64, or both; `to(dtype)` works too."""
-        if isinstance(device, torch.dtype):
-            device, dtype = None, device
-        return self._map(lambda x: x.to(device, dtype if x.is_floating_point() else None, non_blocking=non_blocking))
-
-    def cpu(self) -> Strokes:
-        return self.to("cpu")
-
-    def cuda(self) -> Strokes:
-        return self.to("cuda")
-
-    def float(self) -> Strokes:
-        return self.to(torch.float32)
-
-    def double(self) -> Strokes:
-        return self.to(torch.float64)
-
-    def detach(self) -> Strokes:
-        return self._map(Tensor.detach)
-
-    def clone(self) -> Strokes:
-        return self._map(Tensor.clone)
-
-    def contiguous(self) -> Strokes:
-        return self._map(Tensor.contiguous)
-
-    def requires_grad_(self, requires_grad: bool = True) -> Strokes:
-        """Set `requires_grad` of every floating field in place and return self."""
-        for tensor in self.fields().values():
-            if tensor.is_floating_point():
-                tensor.requires_grad_(requires_grad)
-        return self
-
-    def scaled(self, factor: builtins.float) -> Strokes:
-        """The same painting on a canvas `factor` times as large: points, radius and feather are multiplied."""
-        if not factor > 0:
-            raise ValueError(f"factor must be > 0, got {factor}")
+    def _scaled(self, factor: builtins.float) -> Strokes:
         return self.replace(points=self.points * factor, radius=self.radius * factor, feather=self.feather * factor)
+
+    def stretched(self, x: builtins.float, y: builtins.float) -> Strokes:
+        """The same painting on a canvas `x` times as wide and `y` times as high: centre lines are stretched to fit, the
+        widths of strokes grow as the root of the canvas's area."""
+        broader = math.sqrt(x * y)
+        return self.replace(
+            points=self.points * self.points.new_tensor([x, y]),
+            radius=self.radius * broader,
+            feather=self.feather * broader,
+        )
+
+    def shifted(self, x: builtins.float, y: builtins.float) -> Strokes:
+        """The same strokes farther to the right and down, in pixels."""
+        return self.replace(points=self.points + self.points.new_tensor([x, y]))
+
+    def masked(self, mask: Tensor) -> Strokes:
+        """The same strokes, of which `paint` leaves out all but those in `mask`, (B, N) or (N,); no shape changes."""
+        return self.replace(feather=torch.where(mask, self.feather, _LEFT_OUT))
 
     def elevate(self, control_points: int) -> Strokes:
         """The same curves with more control points (Bezier degree elevation), so that different kinds can be joined.
@@ -206,21 +135,8 @@ class Strokes:
         Raises:
             ValueError: naming the field, the rule, the value and the index of the first offender.
         """
-        check_values(self.fields())
+        check_stroke_values(self.fields())
         return self
-
-
-def _select(tensor: Tensor, axis: int, index: Index) -> Tensor:
-    if isinstance(index, Tensor):
-        if index.ndim != 1:
-            raise IndexError(f"an index tensor must be 1-D, got shape {tuple(index.shape)}")
-    elif not isinstance(index, slice):
-        index, length = operator.index(index), tensor.shape[axis]
-        if not -length <= index < length:
-            raise IndexError(f"index {index} is out of range for axis {axis} of size {length}")
-        start = index % length
-        index = slice(start, start + 1)
-    return tensor[index] if axis == 0 else tensor[:, index]
 
 
 def _elevate_once(points: Tensor) -> Tensor:
@@ -231,16 +147,8 @@ def _elevate_once(points: Tensor) -> Tensor:
 
 
 def _cat(strokes: list[Strokes], dim: int) -> Strokes:
-    if not strokes:
-        raise ValueError("cat needs at least one Strokes")
-    if dim not in (0, 1):
-        raise ValueError(f"dim must be 0 (batch) or 1 (strokes), got {dim}")
-    _require_same("control points", [s.points.shape[2] for s in strokes], "; call elevate() first")
-    _require_same("channels", [s.channels for s in strokes])
-    _require_same("dtype", [s.dtype for s in strokes], "; call to() first")
-    _require_same("device", [s.device for s in strokes], "; call to() first")
-    _require_same("batch size" if dim else "number of strokes", [s.shape[1 - dim] for s in strokes])
-
+    require_same("control points", [s.points.shape[2] for s in strokes], "; call elevate() first")
+    check_joinable(strokes, dim)
     texture, texture_id = _cat_textures(strokes, dim)
     return Strokes(
         points=torch.cat([s.points for s in strokes], dim),
@@ -253,44 +161,22 @@ def _cat(strokes: list[Strokes], dim: int) -> Strokes:
     )
 
 
-def _require_same(what: str, values: list[Any], hint: str = "") -> None:
-    if any(value != values[0] for value in values):
-        raise ValueError(f"cat needs strokes with the same {what}, got {', '.join(map(str, values))}{hint}")
-
-
-def _one_dtype(tensors: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
-    """The tensors as they are where their dtypes agree, else in `dtype`, which holds them all exactly."""
-    return tensors if len({tensor.dtype for tensor in tensors}) == 1 else [tensor.to(dtype) for tensor in tensors]
-
-
 def _cat_ends(tensors: list[Tensor], *, one_ended: int, dim: int, dtype: torch.dtype) -> Tensor:
     if any(tensor.ndim > one_ended for tensor in tensors):
         tensors = [torch.stack([x, x], dim=2) if x.ndim == one_ended else x for x in tensors]
-    return torch.cat(_one_dtype(tensors, dtype), dim)
+    return torch.cat(one_dtype(tensors, dtype), dim)
 
 
 def _cat_textures(strokes: list[Strokes], dim: int) -> tuple[Tensor | None, Tensor | None]:
-    banks: list[Tensor] = []
-    for s in strokes:
-        if s.texture is not None and not any(s.texture is bank for bank in banks):
-            banks.append(s.texture)
+    banks = distinct([s.texture for s in strokes])
     if not banks:
         return None, None
-    _require_same("texture size", [tuple(bank.shape[1:]) for bank in banks])
+    require_same("texture size", [tuple(bank.shape[1:]) for bank in banks])
     ids = torch.cat([_ids_in(s, banks) for s in strokes], dim)
-    return banks[0] if len(banks) == 1 else torch.cat(_one_dtype(banks, strokes[0].dtype)), ids
+    return banks[0] if len(banks) == 1 else torch.cat(one_dtype(banks, strokes[0].dtype)), ids
 
 
 def _ids_in(strokes: Strokes, banks: list[Tensor]) -> Tensor:
-    """The texture ids of `strokes` counted in the concatenation of `banks`."""
     if strokes.texture is None or strokes.texture_id is None:
         return torch.full(strokes.shape, -1, dtype=torch.int32, device=strokes.device)
-    offset = 0
-    for bank in banks:
-        if bank is strokes.texture:
-            break
-        offset += bank.shape[0]
-    ids = strokes.texture_id
-    moved = torch.where(ids >= 0, ids + offset, ids)
-    # An id beyond its own bank must stay invalid instead of reaching into the next one.
-    return torch.where(ids >= strokes.texture.shape[0], -2, moved)
+    return ids_in(banks, strokes.texture, strokes.texture_id)

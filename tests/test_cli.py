@@ -114,7 +114,10 @@ def test_brush(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (("--steps", "5", "--seconds", "5"), "--steps and --seconds exclude each other"),
         (("--size", "0"), "'--size': must be in 1 .. 65,500, got 0"),
         (("--fit", "15"), "'--fit': must be in 16 .. 16,384, got 15"),
-        (("--brush", "broom"), "'--brush': must be one of round, dry, pastel, got broom"),
+        (
+            ("--brush", "broom"),
+            "'--brush': must be one of round, dry, pastel, or an image file, and there is no file broom",
+        ),
         (("--device", "abacus"), "'--device': must be auto, cpu, cuda or cuda:N, got abacus"),
         (("--device", "cuda:99"), "'--device': cuda:99 cannot be used here, as torch finds no such device"),
         (("--device", "meta"), "'--device': meta cannot be used here, as there is no kernel for it"),

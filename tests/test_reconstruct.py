@@ -9,13 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from neural_paint import Strokes, paint
-from neural_paint.brushes import BRUSHES
+from neural_paint import Stamps, Strokes
+from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.io import demo_photo, load_image
 from neural_paint.tasks import Step, reconstruct, render
+from neural_paint.tasks.lay import lay
 from neural_paint.tasks.parameters import StrokeParameters
-from neural_paint.tasks.placement import place, stroke_worth
+from neural_paint.tasks.placement import Placement, place, stroke_worth
 from neural_paint.tasks.schedule import waves
+from neural_paint.tasks.stamp_parameters import StampParameters
+
+# A tip that is neither round nor symmetric.
+TIP = BitmapBrush(torch.linspace(0.3, 1, 9)[None, None] * (1 - torch.linspace(-0.8, 0.8, 5)[None, :, None] ** 2))
+BRUSHES_OF_BOTH_KINDS = pytest.mark.parametrize("brush", ["round", TIP], ids=["strokes", "stamps"])
 
 
 def _photo(size: int = 48) -> Tensor:
@@ -27,26 +33,28 @@ def _last(photo: Tensor, strokes: int, **options: object) -> Step:
     return step
 
 
-def _same(a: Strokes, b: Strokes) -> bool:
+def _same(a: Strokes | Stamps, b: Strokes | Stamps) -> bool:
     return all(torch.equal(x, b.fields()[name]) for name, x in a.fields().items())
 
 
-def test_painting_is_far_better_than_the_mean_color() -> None:
+@pytest.mark.parametrize(("brush", "gain"), [("round", 6), (TIP, 5)], ids=["strokes", "stamps"])
+def test_painting_is_far_better_than_the_mean_color(brush: str | BitmapBrush, gain: float) -> None:
     photo = _photo()
-    step = _last(photo, 30, steps=60)
+    step = _last(photo, 30, steps=60, brush=brush)
     flat = (photo - photo.mean((2, 3), keepdim=True)).square().mean()
-    assert step.psnr > -10 * float(flat.log10()) + 6
+    assert step.psnr > -10 * float(flat.log10()) + gain
 
 
-def test_every_step_is_a_valid_painting() -> None:
+@BRUSHES_OF_BOTH_KINDS
+def test_every_step_is_a_valid_painting(brush: str | BitmapBrush) -> None:
     photo = _photo()
     counts = []
-    for index, step in enumerate(reconstruct(photo, 20, steps=40)):
+    for index, step in enumerate(reconstruct(photo, 20, steps=40, brush=brush)):
         assert step.index == index
         assert step.progress == pytest.approx((index + 1) / 40)
         step.strokes.validate()
         background = step.background[:, :, None, None].expand_as(photo).contiguous()
-        assert torch.allclose(paint(step.strokes, background), step.canvas, atol=1e-6)
+        assert torch.allclose(lay(step.strokes, background), step.canvas, atol=1e-6)
         assert torch.allclose((step.canvas - photo).square().mean((1, 2, 3)), step.mse)
         assert step.canvas.min() >= 0 and step.canvas.max() <= 1
         counts.append(step.strokes.num_strokes)
@@ -64,8 +72,9 @@ def test_earlier_steps_stay_as_they_were() -> None:
     assert torch.equal(step.canvas, canvas)
 
 
-def test_same_seed_same_bits() -> None:
-    first, again, other = (_last(_photo(32), 15, steps=15, seed=seed) for seed in (3, 3, 4))
+@BRUSHES_OF_BOTH_KINDS
+def test_same_seed_same_bits(brush: str | BitmapBrush) -> None:
+    first, again, other = (_last(_photo(32), 15, steps=15, seed=seed, brush=brush) for seed in (3, 3, 4))
     assert _same(first.strokes, again.strokes)
     assert torch.equal(first.canvas, again.canvas)
     assert not torch.equal(first.canvas, other.canvas)
@@ -88,7 +97,7 @@ def test_waves_go_from_few_broad_strokes_to_many_fine_ones(strokes: int) -> None
 
 def _prefix_psnr(step: Step, photo: Tensor, count: int) -> float:
     background = step.background[:, :, None, None].expand_as(photo)
-    return -10 * float((paint(step.strokes[:, :count], background) - photo).square().mean().log10())
+    return -10 * float((lay(step.strokes[:, :count], background) - photo).square().mean().log10())
 
 
 def test_the_first_strokes_are_a_good_painting() -> None:
@@ -150,8 +159,9 @@ def test_time_of_the_caller_is_not_counted(clock: _Clock) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3), (17, 63), (64, 9)])
 @pytest.mark.parametrize("strokes", [1, 12])
-def test_any_size(size: tuple[int, int], strokes: int) -> None:
-    step = _last(torch.rand(1, 3, *size), strokes, steps=8)
+@BRUSHES_OF_BOTH_KINDS
+def test_any_size(size: tuple[int, int], strokes: int, brush: str | BitmapBrush) -> None:
+    step = _last(torch.rand(1, 3, *size), strokes, steps=8, brush=brush)
     assert step.canvas.shape == (1, 3, *size)
     assert step.strokes.validate().shape == (1, strokes)
 
@@ -163,18 +173,21 @@ def test_fewer_steps_than_waves(steps: int) -> None:
     assert step.strokes.validate().num_strokes == 30
 
 
-def test_flat_photographs() -> None:
+@BRUSHES_OF_BOTH_KINDS
+def test_flat_photographs(brush: str | BitmapBrush) -> None:
     for value in (0.0, 0.5, 1.0):
-        assert _last(torch.full((1, 3, 24, 24), value), 10, steps=10).psnr > 45
+        assert _last(torch.full((1, 3, 24, 24), value), 10, steps=10, brush=brush).psnr > 45
 
 
-def test_batch_of_grey_photographs_in_float64() -> None:
+@BRUSHES_OF_BOTH_KINDS
+def test_batch_of_grey_photographs_in_float64(brush: str | BitmapBrush) -> None:
     photos = torch.stack([_photo(32).mean(1), 1 - _photo(32).mean(1)]).double()
-    step = _last(photos, 12, steps=20)
+    step = _last(photos, 12, steps=20, brush=brush)
     assert step.strokes.validate().shape == (2, 12)
     assert step.canvas.dtype == torch.float64
     assert step.mse.shape == (2,)
-    assert not torch.equal(step.strokes.points[0], step.strokes.points[1])
+    geometry = step.strokes.points if brush == "round" else step.strokes.transform
+    assert not torch.equal(geometry[0], geometry[1])
 
 
 def test_fit_sets_the_longest_side() -> None:
@@ -214,23 +227,28 @@ def test_rejects_bad_photos(photo: object, error: type[Exception], message: str)
         reconstruct(photo)
 
 
-def test_bad_gradients_do_no_harm() -> None:
-    parameters = StrokeParameters(1, 3, 4, 8.0, BRUSHES["round"], torch.empty(0))
-    parameters.append(torch.rand(1, 4, 3, 2) * 32, torch.rand(1, 4, 3), 3.0, torch.Generator())
+@pytest.mark.parametrize(("kind", "brush"), [(StrokeParameters, BRUSHES["round"]), (StampParameters, TIP)])
+def test_bad_gradients_do_no_harm(
+    kind: type[StrokeParameters] | type[StampParameters], brush: Brush | BitmapBrush
+) -> None:
+    parameters = kind(1, 3, 4, 8.0, brush, torch.empty(0))
+    placement = Placement(torch.rand(1, 4, 2) * 32, torch.randn(1, 4, 2), torch.rand(1, 4, 3))
+    parameters.append(placement, 3.0, torch.Generator())
     for value in (float("nan"), float("inf"), -1e9, 0.0):
         for _ in range(20):
             parameters.update(torch.full_like(parameters.rows, value), torch.tensor(1.0))
         parameters.strokes().validate()
 
 
-def test_worth_is_the_error_that_leaving_out_adds() -> None:
+@BRUSHES_OF_BOTH_KINDS
+def test_worth_is_the_error_that_leaving_out_adds(brush: str | BitmapBrush) -> None:
     photo = _photo(32)
-    strokes = _last(photo, 12, steps=12).strokes
+    strokes = _last(photo, 12, steps=12, brush=brush).strokes
     background = photo.mean((2, 3), keepdim=True).expand_as(photo).contiguous()
-    whole = (paint(strokes, background) - photo).square().sum()
+    whole = (lay(strokes, background) - photo).square().sum()
     exact = torch.stack(
         [
-            (paint(strokes[:, torch.arange(12) != left_out], background) - photo).square().sum() - whole
+            (lay(strokes[:, torch.arange(12) != left_out], background) - photo).square().sum() - whole
             for left_out in range(12)
         ]
     )
@@ -249,20 +267,22 @@ def test_strokes_are_placed_on_the_error_along_the_edge() -> None:
     assert (along[:, 1].abs() > 5 * along[:, 0].abs()).float().mean() > 0.9
 
 
-def test_render_in_bands_is_the_painting_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
-    step = _last(_photo(32), 20, steps=10)
+@BRUSHES_OF_BOTH_KINDS
+def test_render_in_bands_is_the_painting_scaled(brush: str | BitmapBrush, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = _last(_photo(32), 20, steps=10, brush=brush)
     canvas, background = step.canvas.shape[2:], step.background[0].tolist()
     assert torch.allclose(render(step.strokes, canvas, background, canvas), step.canvas, atol=1e-6)
     size = (canvas[0] * 4, canvas[1] * 4)
     under = step.background[:, :, None, None].expand(-1, -1, *size).contiguous()
-    whole = paint(step.strokes.scaled(4), under)
+    whole = lay(step.strokes.scaled(4), under)
     monkeypatch.setattr(importlib.import_module("neural_paint.tasks.render"), "_BAND_PIXELS", 700)
     assert (render(step.strokes, canvas, background, size) - whole).abs().max() < 1e-3
 
 
-def test_it_paints_where_the_caller_wants_no_gradients() -> None:
+@BRUSHES_OF_BOTH_KINDS
+def test_it_paints_where_the_caller_wants_no_gradients(brush: str | BitmapBrush) -> None:
     photo = torch.rand(1, 3, 24, 24)
     with torch.no_grad():
-        *_, last = reconstruct(photo, strokes=5, steps=3)
+        *_, last = reconstruct(photo, strokes=5, steps=3, brush=brush)
     assert not last.canvas.requires_grad
     assert last.strokes.num_strokes == 5

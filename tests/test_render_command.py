@@ -11,15 +11,25 @@ import pytest
 import torch
 from PIL import Image
 
-from neural_paint import Strokes, paint
+from neural_paint import Stamps, Strokes
 from neural_paint.cli import main
 from neural_paint.io import load_image, save_strokes
+from neural_paint.tasks.lay import lay
 
 CANVAS = (20, 30)
 
 
-@pytest.fixture
-def strokes() -> Strokes:
+@pytest.fixture(params=["bezier", "stamps"])
+def strokes(request: pytest.FixtureRequest) -> Strokes | Stamps:
+    if request.param == "stamps":
+        linear = 0.8 * torch.randn(1, 40, 2, 2) + 0.8 * torch.eye(2)
+        return Stamps(
+            patches=torch.rand(3, 6, 9),
+            transform=torch.cat([linear, torch.rand(1, 40, 2, 1) * torch.tensor([[30.0], [20.0]])], -1),
+            color=torch.rand(1, 40, 3),
+            opacity=torch.rand(1, 40),
+            patch_id=torch.arange(40)[None] % 3,
+        )
     return Strokes(
         points=torch.rand(1, 40, 3, 2) * torch.tensor([30.0, 20.0]),
         radius=0.5 + 3 * torch.rand(1, 40, 2),
@@ -32,7 +42,7 @@ def strokes() -> Strokes:
 
 
 @pytest.fixture
-def file(tmp_path: Path, strokes: Strokes) -> Path:
+def file(tmp_path: Path, strokes: Strokes | Stamps) -> Path:
     path = tmp_path / "strokes.safetensors"
     save_strokes(path, strokes, canvas=CANVAS, background=(0.1, 0.6, 0.9))
     return path
@@ -52,14 +62,18 @@ def _fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 @pytest.mark.parametrize(("options", "factor"), [((), 1), (("--size", 240), 8), (("--size", 15), 0.5)])
 def test_paints_the_strokes_at_any_size(
-    file: Path, strokes: Strokes, capsys: pytest.CaptureFixture[str], options: tuple[object, ...], factor: float
+    file: Path,
+    strokes: Strokes | Stamps,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[object, ...],
+    factor: float,
 ) -> None:
     output = file.with_name("a.png")
     status, out, err = _run(capsys, file, "-o", output, *options)
     height, width = (int(side * factor) for side in CANVAS)
     assert (status, out, err) == (0, f"{output}: {width} x {height} pixels, 40 strokes\n", "")
     background = torch.tensor([0.1, 0.6, 0.9])[None, :, None, None].expand(1, 3, height, width)
-    assert (load_image(output) - paint(strokes.scaled(factor), background)).abs().max() < 0.6 / 255
+    assert (load_image(output) - lay(strokes.scaled(factor), background)).abs().max() < 0.6 / 255
 
 
 def test_paints_again_what_was_painted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,13 +125,13 @@ def test_bad_options(
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_bad_stroke_files(file: Path, strokes: Strokes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_stroke_files(file: Path, strokes: Strokes | Stamps, capsys: pytest.CaptureFixture[str]) -> None:
     output = file.with_name("a.png")
     assert f"cannot load {file.parent}/no.json: No such file" in _fails(capsys, file.parent / "no.json", "-o", output)
     assert "a stroke file ends in" in _fails(capsys, file.with_suffix(".png"), "-o", output)
     file.write_bytes(file.read_bytes()[:-9])
     assert f"cannot load {file}: it is truncated" in _fails(capsys, file, "-o", output)
-    save_strokes(file, Strokes.cat([strokes, strokes], dim=0), canvas=CANVAS)
+    save_strokes(file, type(strokes).cat([strokes, strokes], dim=0), canvas=CANVAS)
     assert "must hold one painting of 1 or 3 channels, got 2 paintings" in _fails(capsys, file, "-o", output)
     save_strokes(file, strokes, canvas=CANVAS, color_space="linear")
     assert "its colours must be srgb, got linear" in _fails(capsys, file, "-o", output)
@@ -147,7 +161,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads kilobytes of memory")
-def test_memory_is_bounded(file: Path, strokes: Strokes) -> None:
+def test_memory_is_bounded(file: Path, strokes: Strokes | Stamps) -> None:
     save_strokes(file, strokes[:, :2], canvas=CANVAS)
     command = [sys.executable, "-c", LARGE, str(file)]
     *_, grown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()

@@ -13,11 +13,13 @@ from recorded_graph import Capturable, RecordedGraph
 from torch import Tensor
 
 from neural_paint import Strokes, paint
-from neural_paint.brushes import BRUSHES
+from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.io import demo_photo, load_image
 from neural_paint.tasks import Step, reconstruct
 from neural_paint.tasks.painting import Painting
 from neural_paint.tasks.schedule import waves
+
+BRUSH: dict[str, Brush | BitmapBrush] = {**BRUSHES, "bitmap": BitmapBrush(torch.linspace(0.1, 1, 35).view(1, 5, 7))}
 
 step_graph = importlib.import_module("neural_paint.tasks.step_graph")
 
@@ -41,8 +43,8 @@ def _photos() -> Tensor:
 
 
 def _painting(strokes: int = 20, brush: str = "round") -> Painting:
-    painting = Painting(_photos(), strokes, BRUSHES[brush], torch.Generator().manual_seed(0))
-    for wave in waves(strokes, BRUSHES[brush].radius):
+    painting = Painting(_photos(), strokes, BRUSH[brush], torch.Generator().manual_seed(0))
+    for wave in waves(strokes, BRUSH[brush].radius):
         painting.begin_wave(wave)
     return painting
 
@@ -58,15 +60,17 @@ def _assert_same(actual: list[Step], expected: list[Step]) -> None:
 
 
 # Waves that add strokes, some that relocate them, and fewer strokes than the shortest prefix.
-@pytest.mark.parametrize(("strokes", "brush"), [(70, "round"), (40, "dry"), (5, "round")])
+@pytest.mark.parametrize(
+    ("strokes", "brush"), [(70, "round"), (40, "dry"), (5, "round"), (40, "bitmap"), (5, "bitmap")]
+)
 def test_replayed_steps_are_called_steps(
     strokes: int, brush: str, monkeypatch: pytest.MonkeyPatch, recorded: list[RecordedGraph]
 ) -> None:
-    replayed = list(reconstruct(_photos(), strokes, steps=40, brush=brush))
+    replayed = list(reconstruct(_photos(), strokes, steps=40, brush=BRUSH[brush]))
     assert [(graph.warmed, graph.captured, graph.replayed) for graph in recorded] == [(1, 1, 39)]
     monkeypatch.undo()
     # A replay makes the same calls on the same values: the same bits.
-    _assert_same(replayed, list(reconstruct(_photos(), strokes, steps=40, brush=brush)))
+    _assert_same(replayed, list(reconstruct(_photos(), strokes, steps=40, brush=BRUSH[brush])))
 
 
 def test_replays_leave_what_was_yielded(recorded: list[RecordedGraph]) -> None:
@@ -146,7 +150,7 @@ def on_meta(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Painting]:
     return build
 
 
-@pytest.mark.parametrize("brush", ["round", "dry"])
+@pytest.mark.parametrize("brush", ["round", "dry", "bitmap"])
 def test_a_step_can_be_captured(brush: str, on_meta: Callable[[str], Painting]) -> None:
     painting = on_meta(brush)
     with Capturable("meta"):
@@ -211,13 +215,13 @@ def test_left_out_strokes_have_no_gradient_and_the_others_their_own() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("deterministic_on_a_gpu")
-@pytest.mark.parametrize("brush", ["round", "dry"])
+@pytest.mark.parametrize("brush", ["round", "dry", "bitmap"])
 def test_replayed_steps_are_called_steps_on_a_gpu(brush: str, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = _photos().cuda()
-    replayed, again = (list(reconstruct(photos, 70, steps=120, brush=brush)) for _ in range(2))
+    replayed, again = (list(reconstruct(photos, 70, steps=120, brush=BRUSH[brush])) for _ in range(2))
     _assert_same(again, replayed)
     monkeypatch.setattr(step_graph, "_graph_on", lambda device: None)
-    _assert_same(replayed, list(reconstruct(photos, 70, steps=120, brush=brush)))
+    _assert_same(replayed, list(reconstruct(photos, 70, steps=120, brush=BRUSH[brush])))
 
 
 @pytest.mark.gpu

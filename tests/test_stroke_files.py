@@ -21,8 +21,8 @@ import safetensors.torch
 import torch
 from hypothesis import strategies as st
 
+from neural_paint import Stamps, Strokes
 from neural_paint.io import StrokeFile, load_strokes, save_strokes
-from neural_paint.strokes import Strokes
 
 SUFFIXES = ["safetensors", "json"]
 
@@ -41,7 +41,23 @@ def make(batch=2, count=5, degree=3, dtype=torch.float32, half=None, ends=(), te
     return Strokes(**fields)
 
 
-def assert_same_bits(a: Strokes, b: Strokes) -> None:
+def make_stamps(batch=2, count=5, dtype=torch.float32, half=None, colored=False, shared=True, opacity=True) -> Stamps:
+    first = (2,) if shared else (batch, count)
+    fields = {
+        "patches": torch.rand(*first, *((4,) if colored else ()), 5, 7, dtype=dtype).to(half or dtype),
+        "transform": torch.randn(batch, count, 2, 3, dtype=dtype) * 100,
+    }
+    if not colored:
+        fields["color"] = torch.randn(batch, count, 3, dtype=dtype).to(half or dtype)
+    if opacity:
+        fields["opacity"] = torch.rand(batch, count, dtype=dtype)
+    if shared:
+        fields["patch_id"] = torch.randint(2, (batch, count))
+    return Stamps(**fields)
+
+
+def assert_same_bits(a: Strokes | Stamps, b: Strokes | Stamps) -> None:
+    assert type(a) is type(b)
     assert a.fields().keys() == b.fields().keys()
     for name, tensor in a.fields().items():
         other = b.fields()[name]
@@ -51,19 +67,24 @@ def assert_same_bits(a: Strokes, b: Strokes) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
-    "options",
+    ("maker", "options"),
     [
-        {},
-        {"dtype": torch.float64, "ends": (2,)},
-        {"half": torch.float16, "degree": 1},
-        {"half": torch.bfloat16, "degree": 4, "ends": (2,)},
-        {"textures": 2},
-        {"count": 0},
-        {"batch": 0},
+        (make, {}),
+        (make, {"dtype": torch.float64, "ends": (2,)}),
+        (make, {"half": torch.float16, "degree": 1}),
+        (make, {"half": torch.bfloat16, "degree": 4, "ends": (2,)}),
+        (make, {"textures": 2}),
+        (make, {"count": 0}),
+        (make, {"batch": 0}),
+        (make_stamps, {}),
+        (make_stamps, {"dtype": torch.float64, "colored": True}),
+        (make_stamps, {"half": torch.float16, "shared": False}),
+        (make_stamps, {"half": torch.bfloat16, "colored": True, "shared": False, "opacity": False}),
+        (make_stamps, {"count": 0, "shared": False}),
     ],
 )
-def test_round_trip(tmp_path, suffix, options):
-    strokes, path = make(**options), tmp_path / f"cat.{suffix}"
+def test_round_trip(tmp_path, suffix, maker, options):
+    strokes, path = maker(**options), tmp_path / f"cat.{suffix}"
     save_strokes(path, strokes, canvas=(300, 451))
     loaded = load_strokes(path)
     assert_same_bits(strokes, loaded.strokes)
@@ -145,6 +166,11 @@ def test_saves_views_and_graphs(tmp_path, suffix):
         ({"metadata": {"x": torch.zeros(1)}}, "metadata must be"),
         ({"strokes": make().replace(opacity=torch.full((2, 5), 2.0))}, r"opacity must be in \[0, 1\], got 2"),
         ({"strokes": make().replace(points=torch.full((2, 5, 3, 2), math.inf))}, "points must be finite"),
+        ({"strokes": make_stamps().replace(patches=torch.full((2, 5, 7), -0.5))}, r"patches must be in \[0, 1\], got"),
+        (
+            {"strokes": make_stamps().replace(patches=torch.ones(2, 5, 7).to(torch.float8_e4m3fn))},
+            "a stroke file holds float16, .* got torch.float8_e4m3fn as patches",
+        ),
     ],
 )
 def test_save_rejects_what_could_not_be_loaded(tmp_path, suffix, changes, message):
@@ -161,11 +187,11 @@ def test_unknown_suffix(tmp_path, call, name):
         call(tmp_path / name)
 
 
-def parts(strokes: Strokes) -> tuple[dict, dict[str, torch.Tensor]]:
+def parts(strokes: Strokes | Stamps) -> tuple[dict, dict[str, torch.Tensor]]:
     header = {
         "format": "neural_paint.strokes",
         "version": 1,
-        "kind": "bezier",
+        "kind": "stamps" if isinstance(strokes, Stamps) else "bezier",
         "stroke_model": 1,
         "canvas": [8, 8],
         "color_space": "srgb",
@@ -189,8 +215,8 @@ def write(path, header: dict, tensors: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_documented_layout_is_read(tmp_path, suffix):
-    strokes = make(textures=2)
+@pytest.mark.parametrize("strokes", [make(textures=2), make_stamps()], ids=["bezier", "stamps"])
+def test_documented_layout_is_read(tmp_path, suffix, strokes):
     write(tmp_path / f"cat.{suffix}", *parts(strokes))
     assert_same_bits(load_strokes(tmp_path / f"cat.{suffix}").strokes, strokes)
 
@@ -210,7 +236,8 @@ def test_example_of_the_document_is_read(tmp_path):
         ({"format": None}, {}, "not a stroke file"),
         ({"version": None}, {}, "not a stroke file"),
         ({"version": 2}, {}, "it has stroke file version 2, this neural_paint reads up to 1"),
-        ({"kind": "actions"}, {}, "kind 'actions', this neural_paint reads 'bezier' only"),
+        ({"kind": "actions"}, {}, "kind 'actions', this neural_paint reads 'bezier' and 'stamps' only"),
+        ({"kind": "stamps"}, {}, "lacks tensor transform"),
         ({"stroke_model": 2}, {}, "stroke model is 2, this neural_paint has 1"),
         ({"canvas": None}, {}, "canvas must be"),
         ({"canvas": [8, 8.5]}, {}, "canvas must be"),
@@ -233,6 +260,29 @@ def test_load_rejects(tmp_path, suffix, header, tensors, message):
     header, tensors = {**good_header, **header}, {**good_tensors, **tensors}
     header = {key: value for key, value in header.items() if value is not None or key == "background"}
     write(path, header, {name: tensor for name, tensor in tensors.items() if tensor is not None})
+    with pytest.raises(ValueError, match=f"cannot load {path}: .*{message}"):
+        load_strokes(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("header", "tensors", "message"),
+    [
+        ({"kind": "bezier"}, {}, "lacks tensor points"),
+        ({"background": [0.0, 0.0]}, {}, "background must be 3"),
+        ({}, {"patches": None}, "lacks tensor patches"),
+        ({}, {"points": torch.zeros(1)}, "unknown tensor points"),
+        ({}, {"patches": torch.rand(2, 4, 5, 7)}, r"patches must have shape \(K, h, w\) with color"),
+        ({}, {"patches": torch.full((2, 5, 7), 1.5)}, r"patches must be in \[0, 1\], got 1.5 at texel \(0, 0, 0\)"),
+        ({}, {"patch_id": torch.full((2, 5), 2)}, r"patch_id must be in \[0, 1\], got 2 at stroke \(0, 0\)"),
+        ({}, {"transform": torch.zeros(2, 5, 2, 3)}, "determinant of transform must be finite and not 0, got 0"),
+    ],
+)
+def test_load_rejects_stamps(tmp_path, suffix, header, tensors, message):
+    path = tmp_path / f"cat.{suffix}"
+    good_header, good_tensors = parts(make_stamps())
+    tensors = {**good_tensors, **tensors}
+    write(path, {**good_header, **header}, {name: tensor for name, tensor in tensors.items() if tensor is not None})
     with pytest.raises(ValueError, match=f"cannot load {path}: .*{message}"):
         load_strokes(path)
 

@@ -6,7 +6,7 @@ import errno
 import importlib
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,9 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-from neural_paint import Strokes, paint
+from neural_paint import Stamps, Strokes, paint
 from neural_paint.io import ImageError, load_strokes, save_strokes, save_video
 from neural_paint.tasks import render, render_bands, timelapse
+from neural_paint.tasks.lay import lay
 
 av = pytest.importorskip("av")
 
@@ -38,16 +39,31 @@ def some_strokes(count: int = 30) -> Strokes:
     )
 
 
+def some_stamps(count: int = 30) -> Stamps:
+    linear = torch.randn(1, count, 2, 2) + torch.eye(2)
+    return Stamps(
+        patches=torch.rand(2, 5, 7),
+        transform=torch.cat([linear, torch.rand(1, count, 2, 1) * torch.tensor([[40.0], [24.0]])], -1),
+        color=torch.rand(1, count, 3),
+        opacity=torch.rand(1, count),
+        patch_id=torch.arange(count)[None] % 2,
+    )
+
+
+KINDS = pytest.mark.parametrize("make", [some_strokes, some_stamps])
+
+
 def background(height: int, width: int) -> torch.Tensor:
     return torch.tensor(BACKGROUND)[None, :, None, None].expand(1, 3, height, width)
 
 
+@KINDS
 @pytest.mark.parametrize(("frames", "hold"), [(1, 0), (2, 0), (9, 3), (100, 20)])
-def test_timelapse_adds_strokes_in_order(frames: int, hold: int) -> None:
-    strokes = some_strokes()
+def test_timelapse_adds_strokes_in_order(make: Callable[[], Strokes | Stamps], frames: int, hold: int) -> None:
+    strokes = make()
     shown = list(timelapse(strokes, CANVAS, BACKGROUND, CANVAS, frames, hold=hold))
     assert len(shown) == frames
-    steps = [paint(strokes[:, :count], background(*CANVAS)) for count in range(31)]
+    steps = [lay(strokes[:, :count], background(*CANVAS)) for count in range(31)]
     counts = [min(range(31), key=lambda count: (steps[count] - frame).abs().max()) for frame in shown]
     assert all((steps[count] - frame).abs().max() < 1e-5 for count, frame in zip(counts, shown, strict=True))
     assert counts == sorted(counts) and counts[-1 - hold :] == [30] * (hold + 1)
@@ -69,8 +85,9 @@ def test_textured_strokes_keep_their_texture_at_every_size(tmp_path: Path) -> No
     assert (last - whole).abs().max() < 1e-4
 
 
-def test_bands_of_a_textured_painting(monkeypatch: pytest.MonkeyPatch) -> None:
-    strokes = some_strokes()
+@KINDS
+def test_bands_are_the_painting(make: Callable[[], Strokes | Stamps], monkeypatch: pytest.MonkeyPatch) -> None:
+    strokes = make()
     whole = render(strokes, CANVAS, BACKGROUND, (72, 120))
     monkeypatch.setattr(importlib.import_module("neural_paint.tasks.render"), "_BAND_PIXELS", 1000)
     bands = list(render_bands(strokes, CANVAS, BACKGROUND, (72, 120)))
@@ -84,8 +101,9 @@ def test_timelapse_rejects_bad_lengths(frames: int, hold: int) -> None:
         next(timelapse(some_strokes(), CANVAS, BACKGROUND, CANVAS, frames, hold=hold))
 
 
-def test_several_paintings_are_refused() -> None:
-    strokes = Strokes.cat([some_strokes(), some_strokes()], dim=0)
+@KINDS
+def test_several_paintings_are_refused(make: Callable[[], Strokes | Stamps]) -> None:
+    strokes = type(make()).cat([make(), make()], dim=0)
     for work in (timelapse(strokes, CANVAS, BACKGROUND, CANVAS, 5), render_bands(strokes, CANVAS, BACKGROUND, CANVAS)):
         with pytest.raises(ValueError, match=r"one painting, \(1, N\), got \(2, 30\)"):
             next(work)

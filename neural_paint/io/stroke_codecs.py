@@ -20,7 +20,7 @@ _FLOAT_DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
 }
-_DTYPES = {**_FLOAT_DTYPES, "int32": torch.int32, "int64": torch.int64}
+DTYPES = {**_FLOAT_DTYPES, "int32": torch.int32, "int64": torch.int64}
 
 
 # Safetensors metadata are strings: these header fields stand for themselves there, all others are JSON text.
@@ -88,8 +88,8 @@ def _shortest(values: np.ndarray) -> list[float]:
 def _decode_tensor(name: str, encoded: Any) -> Tensor:
     encoded = encoded if isinstance(encoded, dict) else {}
     dtype, shape, data = (encoded.get(key) for key in ("dtype", "shape", "data"))
-    if dtype not in _DTYPES:
-        raise ValueError(f"tensor {name} must have a dtype of {', '.join(_DTYPES)}, got {dtype!r}")
+    if dtype not in DTYPES:
+        raise ValueError(f"tensor {name} must have a dtype of {', '.join(DTYPES)}, got {dtype!r}")
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError(f"tensor {name} must have a shape of integers >= 0, got {shape!r}")
     kinds = (int, float) if dtype in _FLOAT_DTYPES else (int,)
@@ -99,7 +99,7 @@ def _decode_tensor(name: str, encoded: Any) -> Tensor:
         raise ValueError(f"tensor {name} of shape {tuple(shape)} must have {math.prod(shape)} values, got {len(data)}")
     try:
         # Through float64, so that half types are rounded once and float32 exactly as it was written.
-        parsed = torch.tensor(data, dtype=torch.float64 if dtype in _FLOAT_DTYPES else _DTYPES[dtype])
-        return parsed.to(_DTYPES[dtype]).reshape(shape)
+        parsed = torch.tensor(data, dtype=torch.float64 if dtype in _FLOAT_DTYPES else DTYPES[dtype])
+        return parsed.to(DTYPES[dtype]).reshape(shape)
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"tensor {name} does not fit {dtype} of shape {tuple(shape)}") from error

@@ -17,12 +17,14 @@ from torch import Tensor
 
 from neural_paint.io.atomic import write_atomic
 from neural_paint.io.stroke_codecs import (
+    DTYPES,
     Header,
     decode_json,
     decode_safetensors,
     encode_json,
     encode_safetensors,
 )
+from neural_paint.stamps import Stamps
 from neural_paint.strokes import Strokes
 
 FORMAT = "neural_paint.strokes"
@@ -30,6 +32,7 @@ FORMAT = "neural_paint.strokes"
 VERSION = 1
 # Raised when the same fields would paint other pixels.
 STROKE_MODEL = 1
+KINDS: dict[str, type[Strokes] | type[Stamps]] = {"bezier": Strokes, "stamps": Stamps}
 
 Encoder = Callable[[Header, dict[str, Tensor]], bytes]
 Decoder = Callable[[bytes], tuple[Header, dict[str, Tensor]]]
@@ -44,14 +47,14 @@ class StrokeFile:
     """What a stroke file holds.
 
     Attributes:
-        strokes: the strokes, on the CPU.
+        strokes: the strokes or stamps, on the CPU.
         canvas: (H, W) in pixels of the canvas that the strokes' coordinates refer to.
         color_space: the space of the colours, "srgb" for sRGB-encoded values.
         background: the colour under the first stroke, one number per channel, or None where it is not recorded.
         metadata: whatever the writer added, a JSON object.
     """
 
-    strokes: Strokes
+    strokes: Strokes | Stamps
     canvas: tuple[int, int]
     color_space: str = "srgb"
     background: tuple[float, ...] | None = None
@@ -60,7 +63,7 @@ class StrokeFile:
 
 def save_strokes(
     path: str | os.PathLike[str],
-    strokes: Strokes,
+    strokes: Strokes | Stamps,
     *,
     canvas: Sequence[int],
     color_space: str = "srgb",
@@ -71,7 +74,7 @@ def save_strokes(
 
     Args:
         path: the file; its suffix picks the format. It is replaced only once the new file is complete.
-        strokes: any batch of strokes whose values are valid.
+        strokes: any batch of strokes or stamps whose values are valid.
         canvas: (H, W) in pixels.
         color_space: the space of the colours.
         background: the colour under the first stroke, one number per channel.
@@ -82,11 +85,12 @@ def save_strokes(
         OSError: the file cannot be written; the old one is intact.
     """
     encode, _ = _CODECS[stroke_suffix(path)]
+    tensors = {name: _storable(name, tensor) for name, tensor in strokes.fields().items()}
     strokes.validate()
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "kind": "bezier",
+        "kind": next(kind for kind, container in KINDS.items() if isinstance(strokes, container)),
         "stroke_model": STROKE_MODEL,
         "canvas": [operator.index(size) for size in canvas],
         "color_space": color_space,
@@ -94,7 +98,7 @@ def save_strokes(
         "metadata": _plain(metadata or {}),
     }
     _check_content(header, strokes.channels)
-    write_atomic(path, encode(header, {name: _storable(tensor) for name, tensor in strokes.fields().items()}))
+    write_atomic(path, encode(header, tensors))
 
 
 def load_strokes(path: str | os.PathLike[str]) -> StrokeFile:
@@ -112,7 +116,7 @@ def load_strokes(path: str | os.PathLike[str]) -> StrokeFile:
     try:
         header, tensors = decode(data)
         _check_identity(header)
-        strokes = _assemble(tensors)
+        strokes = _assemble(KINDS[header["kind"]], tensors)
         _check_content(header, strokes.channels)
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"cannot load {path}: {error}") from error
@@ -134,7 +138,9 @@ def stroke_suffix(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
-def _storable(tensor: Tensor) -> Tensor:
+def _storable(name: str, tensor: Tensor) -> Tensor:
+    if tensor.dtype not in DTYPES.values():
+        raise ValueError(f"a stroke file holds {', '.join(DTYPES)}, got {tensor.dtype} as {name}")
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
@@ -151,8 +157,9 @@ def _check_identity(header: Header) -> None:
         raise ValueError("it is not a stroke file")
     if header["version"] > VERSION:
         raise ValueError(f"it has stroke file version {header['version']}, this neural_paint reads up to {VERSION}")
-    if header.get("kind") != "bezier":
-        raise ValueError(f"it holds strokes of kind {header.get('kind')!r}, this neural_paint reads 'bezier' only")
+    if header.get("kind") not in tuple(KINDS):
+        read = " and ".join(map(repr, KINDS))
+        raise ValueError(f"it holds strokes of kind {header.get('kind')!r}, this neural_paint reads {read} only")
     if header.get("stroke_model") != STROKE_MODEL:
         raise ValueError(f"its stroke model is {header.get('stroke_model')!r}, this neural_paint has {STROKE_MODEL}")
 
@@ -174,11 +181,10 @@ def _is_color(value: Any, channels: int) -> bool:
     return numbers and len(value) == channels
 
 
-def _assemble(tensors: dict[str, Tensor]) -> Strokes:
-    required = ("points", "radius", "color", "opacity", "feather")
-    missing = [name for name in required if name not in tensors]
-    unknown = [name for name in tensors if name not in Strokes.FIELDS]
+def _assemble(kind: type[Strokes] | type[Stamps], tensors: dict[str, Tensor]) -> Strokes | Stamps:
+    missing = [name for name in kind.REQUIRED if name not in tensors]
+    unknown = [name for name in tensors if name not in kind.FIELDS]
     if missing or unknown:
         what = f"lacks tensor {missing[0]}" if missing else f"has the unknown tensor {unknown[0]}"
         raise ValueError(f"it {what}")
-    return Strokes(**tensors).validate()
+    return kind(**tensors).validate()

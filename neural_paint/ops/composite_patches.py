@@ -11,7 +11,7 @@ from torch import Tensor
 from neural_paint import backends, reference
 from neural_paint.ops import operators
 from neural_paint.ops.operators import Formulas, as_dtype
-from neural_paint.stroke_rules import MAX_CHANNELS
+from neural_paint.stamp_rules import check_layout
 
 _OPERATORS = {
     "cpp": operators.compiled("composite_patches"),
@@ -60,7 +60,7 @@ def composite_patches(
         TypeError: a tensor is not of a dtype named above.
         ValueError: shapes or devices do not fit, or the backend cannot run here.
     """
-    _check(patches, transform, background, color, opacity, patch_id)
+    check_layout(patches, transform, color, opacity, patch_id, background)
     dtype = transform.dtype
     backend = backends.pick(backend, background.device, "composite_patches", dtype)
     if backend == "reference":
@@ -84,54 +84,6 @@ def composite_patches(
     else:
         image = operators.call(ops.forward, *tensors, recorded=recorded)
     return as_dtype(image, background.dtype)
-
-
-def _check(
-    patches: Tensor,
-    transform: Tensor,
-    background: Tensor,
-    color: Tensor | None,
-    opacity: Tensor | None,
-    patch_id: Tensor | None,
-) -> None:
-    floats = {"patches": patches, "transform": transform, "background": background, "color": color, "opacity": opacity}
-    for name, tensor in floats.items():
-        if tensor is None:
-            continue
-        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise TypeError(f"{name} must be a floating-point tensor, got {kind}")
-    if transform.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"transform must be float32 or float64, got {transform.dtype}")
-    if transform.ndim != 4 or transform.shape[2:] != (2, 3):
-        raise _shape_error("transform", "(B, N, 2, 3)", transform)
-    b, n = transform.shape[:2]
-    if background.ndim != 4 or background.shape[0] not in (1, b) or not 1 <= background.shape[1] <= MAX_CHANNELS:
-        raise _shape_error("background", f"({b} or 1, C, H, W) with C in 1 .. {MAX_CHANNELS}", background)
-    channels = background.shape[1]
-    first = (b, n) if patch_id is None else patches.shape[:1]
-    planes = () if color is not None else (channels + 1,)
-    if patches.shape[:-2] != (*first, *planes) or patches.ndim < 3 or 0 in patches.shape[-2:]:
-        rule = ", ".join(map(str, ("K",) if patch_id is not None else first)), *map(str, planes), "h", "w"
-        with_color = "with" if color is not None else "without"
-        raise _shape_error("patches", f"({', '.join(rule)}) {with_color} color, h and w at least 1", patches)
-    if color is not None and color.shape != (b, n, channels):
-        raise _shape_error("color", f"({b}, {n}, {channels})", color)
-    if opacity is not None and opacity.shape != (b, n):
-        raise _shape_error("opacity", f"({b}, {n})", opacity)
-    if patch_id is not None:
-        if not isinstance(patch_id, Tensor) or patch_id.dtype != torch.int64:
-            kind = patch_id.dtype if isinstance(patch_id, Tensor) else type(patch_id).__name__
-            raise TypeError(f"patch_id must be an int64 tensor, got {kind}")
-        if patch_id.shape != (b, n):
-            raise _shape_error("patch_id", f"({b}, {n})", patch_id)
-    for name, tensor in {**floats, "patch_id": patch_id}.items():
-        if tensor is not None and tensor.device != transform.device:
-            raise ValueError(f"{name} must be on the device of transform, {transform.device}, got {tensor.device}")
-
-
-def _shape_error(name: str, rule: str, tensor: Tensor) -> ValueError:
-    return ValueError(f"{name} must have shape {rule}, got {tuple(tensor.shape)}")
 
 
 def _fake(

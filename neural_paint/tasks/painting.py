@@ -7,12 +7,14 @@ import math
 import torch
 from torch import Tensor
 
-from neural_paint.brushes import Brush
-from neural_paint.ops.paint import paint
+from neural_paint.brushes import BitmapBrush, Brush
+from neural_paint.stamps import Stamps
 from neural_paint.strokes import Strokes
+from neural_paint.tasks.lay import lay
 from neural_paint.tasks.parameters import MIN_RADIUS, StrokeParameters
 from neural_paint.tasks.placement import place, stroke_worth
 from neural_paint.tasks.schedule import Wave
+from neural_paint.tasks.stamp_parameters import StampParameters
 from neural_paint.tasks.step_graph import StepGraph
 
 # Share of the strokes that each wave takes up and places anew.
@@ -23,8 +25,6 @@ _MIN_STROKES_PER_SIDE = 8
 _FIRST_PREFIX = 8
 # What the logarithm of a prefix's error counts for, next to the whole painting's, per doubling of the prefix.
 _PREFIX_WEIGHT = 0.1
-# The feather of a stroke that is not painted: `paint` culls it, and its gradients are 0.
-_LEFT_OUT = -1.0
 # Multiples of this spread evenly over [0, 1) modulo 1, however many there are.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -40,7 +40,7 @@ class Painting:
         canvas: (B, C, H, W) the strokes over the background.
     """
 
-    def __init__(self, photo: Tensor, strokes: int, brush: Brush, generator: torch.Generator) -> None:
+    def __init__(self, photo: Tensor, strokes: int, brush: Brush | BitmapBrush, generator: torch.Generator) -> None:
         batch, channels, height, width = photo.shape
         side = math.sqrt(height * width)
         # A few strokes do not each get the whole width that is theirs: one of that size fits no picture.
@@ -51,7 +51,11 @@ class Painting:
         self.background = photo.mean((2, 3), keepdim=True).clamp(0, 1)
         self._under = self.background.expand_as(photo).contiguous()
         self.canvas = self._under
-        self.parameters = StrokeParameters(batch, channels, strokes, self._spacing, brush, photo)
+        self.parameters: StrokeParameters | StampParameters
+        if isinstance(brush, BitmapBrush):
+            self.parameters = StampParameters(batch, channels, strokes, self._spacing, brush, photo)
+        else:
+            self.parameters = StrokeParameters(batch, channels, strokes, self._spacing, brush, photo)
         # Where each stroke comes in the painting, in octaves from the end of the shortest prefix.
         self._octave = ((torch.arange(strokes, dtype=torch.float64) + 0.5) / _FIRST_PREFIX).log2().to(photo.device)
         # What changes between steps, on the device, where a captured step finds it: the size of the step, how far
@@ -68,35 +72,23 @@ class Painting:
             return
         radius = max(wave.radius * self._spacing, MIN_RADIUS)
         placement = place(self._photo, self.canvas, missing, radius, self._generator)
-        self.parameters.append(placement.points, placement.color, radius, self._generator)
+        self.parameters.append(placement, radius, self._generator)
         self._octaves.fill_(math.log2(wave.total / _FIRST_PREFIX))
-        self.canvas = paint(self.parameters.strokes(), self._under)
+        self.canvas = lay(self.parameters.strokes(), self._under)
         self._moved = False
 
     def _take_up(self, count: int) -> None:
         worth = stroke_worth(self.parameters.strokes(), self._under, self._photo, self._generator)
         self.parameters.keep(worth.argsort(1)[:, count:].sort(1).values)
-        self.canvas = paint(self.parameters.strokes(), self._under)
+        self.canvas = lay(self.parameters.strokes(), self._under)
 
-    def step(self, rate: float) -> tuple[Strokes, Tensor]:
+    def step(self, rate: float) -> tuple[Strokes | Stamps, Tensor]:
         """Move the strokes one step of size `rate`; returns what they were before, and their canvases' mean squared
         errors, which like `canvas` no later step changes."""
         self._rate.fill_(rate)
-        *fields, self.canvas, mse = self._graph.run(self._advance)
+        *moving, self.canvas, mse = self._graph.run(self._advance)
         self._moved = True
-        count, texture = self.parameters.count, self.parameters.texture
-        points, radius, color, opacity, feather = (field[:, :count] for field in fields)
-        texture_id = None if texture is None else self.parameters.texture_id[:, :count].clone()
-        strokes = Strokes(
-            points=points,
-            radius=radius,
-            color=color,
-            opacity=opacity,
-            feather=feather,
-            texture=texture,
-            texture_id=texture_id,
-        )
-        return strokes, mse
+        return self.parameters.painted(moving), mse
 
     @torch.enable_grad()
     def _advance(self) -> tuple[Tensor, ...]:
@@ -104,8 +96,8 @@ class Painting:
         rows = self.parameters.rows.detach().requires_grad_()
         strokes = self.parameters.strokes(rows)
         first, others = self._next_parts()
-        sketch = paint(strokes.replace(feather=torch.where(first, strokes.feather, _LEFT_OUT)), self._under)
-        canvas = paint(strokes.replace(feather=torch.where(others, strokes.feather, _LEFT_OUT)), sketch)
+        sketch = lay(strokes.masked(first), self._under)
+        canvas = lay(strokes.masked(others), sketch)
         # Sums, not means: Adam does not mind, and gradients stay far above its epsilon.
         error = (canvas - self._photo).square().sum((1, 2, 3))
         sketch_error = (sketch - self._photo).square().sum((1, 2, 3))
@@ -113,8 +105,9 @@ class Painting:
         loss = error + _PREFIX_WEIGHT * self._octaves.clamp(min=0) * ratio * sketch_error
         (grad,) = torch.autograd.grad(loss.sum(), rows)
         self.parameters.update(grad, self._rate)
-        fields = (strokes.points, strokes.radius, strokes.color, strokes.opacity, strokes.feather)
-        return tuple(x.detach() for x in (*fields, canvas, error / self._photo[0].numel()))
+        fields = strokes.fields()
+        moving = (fields[name] for name in self.parameters.MOVING)
+        return tuple(x.detach() for x in (*moving, canvas, error / self._photo[0].numel()))
 
     def _next_parts(self) -> tuple[Tensor, Tensor]:
         """Masks of the next prefix, between the shortest one and the whole, all doublings equally often, and of the

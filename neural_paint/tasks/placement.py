@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neural_paint.ops.paint import paint
+from neural_paint.stamps import Stamps
 from neural_paint.strokes import Strokes
+from neural_paint.tasks.lay import lay
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,19 @@ class Placement:
     """n new strokes for each of B canvases.
 
     Attributes:
-        points: (B, n, 3, 2) straight quadratics in pixels.
+        center: (B, n, 2) in pixels.
+        half: (B, n, 2) from the centre to the end of a stroke, along the picture's edges.
         color: (B, n, C) in [0, 1].
     """
 
-    points: Tensor
+    center: Tensor
+    half: Tensor
     color: Tensor
+
+    @property
+    def points(self) -> Tensor:
+        """(B, n, 3, 2) straight quadratics."""
+        return torch.stack([self.center - self.half, self.center, self.center + self.half], 2)
 
 
 # Half length of a new stroke in radii: where the picture has no direction, and what a clean edge adds.
@@ -59,22 +67,20 @@ def place(photo: Tensor, canvas: Tensor, count: int, radius: float, generator: t
     sign = torch.randint(0, 2, (count, 1), generator=generator).to(photo) * 2 - 1
     direction, coherence = _edges(photo, radius)
     half = radius * (_HALF_LENGTH + _EDGE_LENGTH * _at(coherence, pixels)) * sign * _at(direction, pixels)
-    return Placement(
-        points=torch.stack([center - half, center, center + half], 2),
-        color=_at(blur(photo, radius / 2), pixels).clamp(0, 1),
-    )
+    return Placement(center, half, color=_at(blur(photo, radius / 2), pixels).clamp(0, 1))
 
 
-def stroke_worth(strokes: Strokes, background: Tensor, photo: Tensor, generator: torch.Generator) -> Tensor:
+def stroke_worth(strokes: Strokes | Stamps, background: Tensor, photo: Tensor, generator: torch.Generator) -> Tensor:
     """Estimate (B, N) by how much the squared error would grow if one stroke were left out; negative where it harms.
 
     The canvas is affine in the opacity of each stroke, so that leaving it out changes the canvas by exactly
     D = -opacity * (d canvas / d opacity), and the squared error by 2 <residual, D> + |D|^2. The gradient of the error
     gives the first term; the second is the mean square of <signs, D> over random signs.
     """
+    assert strokes.opacity is not None
     opacity = strokes.opacity.detach().requires_grad_()
     with torch.enable_grad():
-        canvas = paint(strokes.detach().replace(opacity=opacity), background)
+        canvas = lay(strokes.detach().replace(opacity=opacity), background)
 
     def change(direction: Tensor) -> Tensor:
         (grad,) = torch.autograd.grad(canvas, opacity, direction, retain_graph=True)

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neural_paint.brushes import BRUSHES
+from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
+from neural_paint.stamps import Stamps
 from neural_paint.strokes import Strokes
 from neural_paint.tasks.painting import Painting
 from neural_paint.tasks.schedule import Budget, Wave, rate, waves
@@ -27,14 +28,15 @@ class Step:
         progress: share of the budget that is used up, in (0, 1]; 1 in the last step.
         strokes: (B, n) strokes in pixels of the canvas, n growing to the number asked for; the broad ones come first.
             `strokes.scaled(factor)` is the painting at another size.
-        canvas: (B, C, H, W) the strokes painted over `background`, to within rounding.
+        canvas: (B, C, H, W) the strokes painted over `background`, to within rounding; of a bitmap brush with more than
+            96 texels along a side, to within what a copy reduced to so many leaves out, which is what is optimised.
         background: (B, C) colours under the first stroke.
         mse: (B,) mean squared error of each canvas.
     """
 
     index: int
     progress: float
-    strokes: Strokes
+    strokes: Strokes | Stamps
     canvas: Tensor
     background: Tensor
     mse: Tensor
@@ -52,10 +54,10 @@ def reconstruct(
     steps: int | None = None,
     seconds: float | None = None,
     fit: int | None = None,
-    brush: str = "round",
+    brush: str | Brush | BitmapBrush = "round",
     seed: int = 0,
 ) -> Iterator[Step]:
-    """Paint photographs with Bezier strokes; a generator that yields the painting at every step of the optimisation.
+    """Paint photographs with brush strokes; a generator that yields the painting at every step of the optimisation.
 
         for step in reconstruct(photo, strokes=1000, steps=600):
             print(step.index, step.psnr)
@@ -75,22 +77,24 @@ def reconstruct(
             however short it is.
         fit: longest side of the canvas to optimise on; the photographs' own size by default. Finer details are lost,
             and the time taken is in proportion to the canvas.
-        brush: name in `neural_paint.brushes.BRUSHES`: "round" paints plain strokes, the others textured ones.
+        brush: name in `neural_paint.brushes.BRUSHES`: "round" paints plain strokes, the others textured ones. Or a
+            brush itself: with a `BitmapBrush`, such as `neural_paint.io.load_brush` returns, the strokes are `Stamps`.
         seed: of the random numbers that spread the strokes.
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range (at the call, not at the first step).
     """
-    _check(photo, strokes, steps, seconds, fit, brush)
+    _check(photo, strokes, steps, seconds, fit)
+    brush = _brush(brush)
     photo = photo.detach() if photo.dtype == torch.float64 else photo.detach().float()
     if fit is not None and fit != max(photo.shape[2:]):
         photo = _resize(photo, fit)
     budget = Budget(DEFAULT_STEPS if steps is None else steps, seconds, photo.device)
-    painting = Painting(photo.contiguous(), strokes, BRUSHES[brush], torch.Generator().manual_seed(seed))
-    return _optimise(painting, waves(strokes, BRUSHES[brush].radius), budget)
+    painting = Painting(photo.contiguous(), strokes, brush, torch.Generator().manual_seed(seed))
+    return _optimise(painting, waves(strokes, brush.radius), budget)
 
 
-def _check(photo: Tensor, strokes: int, steps: int | None, seconds: float | None, fit: int | None, brush: str) -> None:
+def _check(photo: Tensor, strokes: int, steps: int | None, seconds: float | None, fit: int | None) -> None:
     if not isinstance(photo, Tensor) or not photo.is_floating_point():
         raise TypeError(f"photo must be a floating tensor, got {getattr(photo, 'dtype', type(photo).__name__)}")
     if photo.ndim != 4 or photo.numel() == 0:
@@ -107,8 +111,14 @@ def _check(photo: Tensor, strokes: int, steps: int | None, seconds: float | None
         raise ValueError(f"seconds must be > 0 and finite, got {seconds}")
     if fit is not None and fit < 1:
         raise ValueError(f"fit must be at least 1, got {fit}")
+
+
+def _brush(brush: str | Brush | BitmapBrush) -> Brush | BitmapBrush:
+    if isinstance(brush, (Brush, BitmapBrush)):
+        return brush
     if brush not in BRUSHES:
         raise ValueError(f"brush must be one of {', '.join(BRUSHES)}, got {brush!r}")
+    return BRUSHES[brush]
 
 
 def _resize(photo: Tensor, longest: int) -> Tensor:

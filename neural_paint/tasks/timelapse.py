@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from neural_paint.ops.paint import paint
+from neural_paint.stamps import Stamps
 from neural_paint.strokes import Strokes
+from neural_paint.tasks.lay import lay
 from neural_paint.tasks.render import resized
 
 # Strokes painted grow as this power of time: the broad ones, which come first, are laid on one by one.
@@ -17,7 +18,7 @@ _ACCELERATION = 2
 
 
 def timelapse(
-    strokes: Strokes,
+    strokes: Strokes | Stamps,
     canvas: Sequence[int],
     background: Sequence[float],
     size: Sequence[int],
@@ -48,7 +49,8 @@ def timelapse(
     if frames < 1 or not 0 <= hold < frames:
         raise ValueError(f"frames must be at least 1, and hold in [0, frames - 1], got {frames} and {hold}")
     strokes = resized(strokes, canvas, size)
-    frame = strokes.points.new_tensor(background)[None, :, None, None].expand(-1, -1, *size).contiguous()
+    color = torch.tensor(background, dtype=strokes.dtype, device=strokes.device)
+    frame = color[None, :, None, None].expand(-1, -1, *size).contiguous()
     last = frames - 1 - hold
     painted = 0
     for index in range(frames):
@@ -56,6 +58,6 @@ def timelapse(
         count = math.ceil(strokes.num_strokes * time**_ACCELERATION)
         if count > painted:
             with torch.no_grad():
-                frame = paint(strokes[:, painted:count], frame)
+                frame = lay(strokes[:, painted:count], frame)
             painted = count
         yield frame
