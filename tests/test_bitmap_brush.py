@@ -174,13 +174,16 @@ def test_stamps_keep_to_their_brush() -> None:
 
 
 def test_large_stamps_are_painted_in_full_detail() -> None:
-    """The painter works with a reduced patch, and hands out the whole one."""
+    """The painter works with a reduced patch, and hands out the whole one, by which it is judged in the end."""
     photo = load_image(demo_photo(), size=48)
     patch = 0.5 + 0.5 * torch.rand(1, 40, 200)
-    *_, step = reconstruct(photo, 20, steps=8, brush=BitmapBrush(patch))
+    *_, step, last = reconstruct(photo, 20, steps=8, brush=BitmapBrush(patch))
+    size = photo.shape[2:]
+    again, finished = (render(x.strokes, size, x.background[0].tolist(), size) for x in (step, last))
     assert torch.equal(step.strokes.patches, patch)
-    again = render(step.strokes, step.canvas.shape[2:], step.background[0].tolist(), step.canvas.shape[2:])
     assert (again - step.canvas).abs().max() > 0 and (again - step.canvas).square().mean().sqrt() < 0.02
+    torch.testing.assert_close(last.canvas, finished)
+    torch.testing.assert_close(last.mse[0], (finished - photo).square().mean())
 
 
 def test_command_line(photo: Path, tip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,13 +82,17 @@ class Painting:
         self.parameters.keep(worth.argsort(1)[:, count:].sort(1).values)
         self.canvas = lay(self.parameters.strokes(), self._under)
 
-    def step(self, rate: float) -> tuple[Strokes | Stamps, Tensor]:
+    def step(self, rate: float, *, is_last: bool = False) -> tuple[Strokes | Stamps, Tensor]:
         """Move the strokes one step of size `rate`; returns what they were before, and their canvases' mean squared
         errors, which like `canvas` no later step changes."""
         self._rate.fill_(rate)
         *moving, self.canvas, mse = self._graph.run(self._advance)
         self._moved = True
-        return self.parameters.painted(moving), mse
+        strokes = self.parameters.painted(moving)
+        if is_last and self.parameters.is_reduced:
+            self.canvas = lay(strokes, self._under)
+            mse = (self.canvas - self._photo).square().mean((1, 2, 3))
+        return strokes, mse
 
     @torch.enable_grad()
     def _advance(self) -> tuple[Tensor, ...]:

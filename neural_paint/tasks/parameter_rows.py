@@ -31,7 +31,10 @@ class ParameterRows:
     Attributes:
         count: strokes on each canvas.
         rows: (B, capacity, columns) what is optimised.
+        is_reduced: whether `strokes`, which are optimised, show less than `painted`, which are handed out.
     """
+
+    is_reduced = False
 
     def __init__(self, batch: int, channels: int, capacity: int, steps: Sequence[float], like: Tensor) -> None:
         self._color = slice(len(steps), None)

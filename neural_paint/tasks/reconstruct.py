@@ -28,8 +28,9 @@ class Step:
         progress: share of the budget that is used up, in (0, 1]; 1 in the last step.
         strokes: (B, n) strokes in pixels of the canvas, n growing to the number asked for; the broad ones come first.
             `strokes.scaled(factor)` is the painting at another size.
-        canvas: (B, C, H, W) the strokes painted over `background`, to within rounding; of a bitmap brush with more than
-            96 texels along a side, to within what a copy reduced to so many leaves out, which is what is optimised.
+        canvas: (B, C, H, W) the strokes painted over `background`, to within rounding. A bitmap brush with more than 96
+            texels along a side is optimised as a copy reduced to so many: there it is, but in the last step, the
+            painting of that copy, whose error is a little lower.
         background: (B, C) colours under the first stroke.
         mse: (B,) mean squared error of each canvas.
     """
@@ -131,7 +132,7 @@ def _optimise(painting: Painting, waves: list[Wave], budget: Budget) -> Iterator
         is_last = budget.is_last
         while waves and (is_last or budget.progress >= waves[0].begin):
             painting.begin_wave(waves.pop(0))
-        strokes, mse = painting.step(rate(budget.progress))
+        strokes, mse = painting.step(rate(budget.progress), is_last=is_last)
         budget.end_step()
         progress = 1.0 if is_last else budget.progress
         yield Step(budget.index - 1, progress, strokes, painting.canvas, painting.background.flatten(1), mse)

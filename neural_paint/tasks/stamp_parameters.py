@@ -56,6 +56,7 @@ class StampParameters(ParameterRows):
         self._least_opacity = brush.opacity
         self._whole = brush.patch.detach().to(like)
         self._patch = reduced(self._whole, _FIT_TEXELS)
+        self.is_reduced = self._patch is not self._whole
         self._patch_id = torch.zeros(batch, capacity, dtype=torch.int64, device=like.device)
         # Texels of the reduced patch to one of the whole.
         ratio = [a / b for a, b in zip(self._patch.shape[:0:-1], self._whole.shape[:0:-1], strict=True)]
