@@ -13,10 +13,10 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// Blocks to a multiprocessor: 80 and 128 registers a thread, or twice as many in double precision, which is there to
+// Blocks to a multiprocessor: 96 and 128 registers a thread, or twice as many in double precision, which is there to
 // check gradients.
 template <typename T>
-constexpr int kForwardBlocks = sizeof(T) == 4 ? 6 : 3;
+constexpr int kForwardBlocks = sizeof(T) == 4 ? 5 : 3;
 template <typename T>
 constexpr int kBackwardBlocks = sizeof(T) == 4 ? 4 : 2;
 

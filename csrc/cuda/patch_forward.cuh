@@ -35,38 +35,35 @@ class PatchPixels {
 
   NP_HOST_DEVICE void paint(int32_t n) {
     const PatchScene<T>& scene = in_.scene;
-    const PreparedPatch<T> p = in_.strokes[square_.batch * scene.count + n];
-    T alpha[2] = {}, shown[2];
-    bool felt[2] = {};
-    NP_UNROLL
-    for (int i = 0; i < 2; ++i) shown[i] = transmittance_[i] * p.patch.opacity;
-    square_.sample_both(scene, p, alpha, felt, [&](const auto& weight, const auto& index, bool first, bool second) {
-      const T* plane = p.patch.texels;
-      T* painted = painted_;
-      NP_ROLL
-      for (int64_t c = 0; c + 1 < scene.planes; ++c, plane += scene.patches.strides[2], painted += kTilePixels) {
-        T sum[2] = {};
-        NP_UNROLL
-        for (int k = 0; k < 4; ++k) {
-          sum[0] += weight[0][k] * plane[index[0][k]];
-          sum[1] += weight[1][k] * plane[index[1][k]];
+    const PreparedPatch<T>& p = square_.patches[n];
+    T paint[2] = {};  // how much of the patch's one colour shows
+    NP_ROLL
+    for (int i = 0; i < 2; ++i) {
+      const T above = pick(transmittance_, i), shown = above * p.patch.opacity;
+      if (above == T(0)) continue;
+      bool felt;
+      const T alpha = square_.alpha(scene, p, i, felt, [&](const auto& weight, const auto& index) {
+        const T* plane = p.patch.texels;
+        T* painted = painted_ + 32 * i;
+        NP_ROLL
+        for (int c = 0; c + 1 < int(scene.planes); ++c, plane += scene.patches.strides[2], painted += kTilePixels) {
+          T sum(0);
+          NP_UNROLL
+          for (int k = 0; k < 4; ++k) sum += weight[k] * plane[index[k]];
+          *painted += shown * sum;
         }
-        if (first) painted[0] += shown[0] * sum[0];
-        if (second) painted[32] += shown[1] * sum[1];
-      }
-    });
-    if (!felt[0] && !felt[1]) return;
-    if (scene.planes == 1) {
-      const T* color = &scene.color(square_.batch, n, 0);
-      T* painted = painted_;
-      NP_ROLL
-      for (int64_t c = 0; c < scene.channels; ++c, color += scene.color.strides[2], painted += kTilePixels) {
-        painted[0] += shown[0] * (alpha[0] * *color);
-        painted[32] += shown[1] * (alpha[1] * *color);
-      }
+      });
+      put(paint, i, shown * alpha);
+      put(transmittance_, i, attenuate(above, p.patch.opacity * alpha));
     }
-    NP_UNROLL
-    for (int i = 0; i < 2; ++i) transmittance_[i] = attenuate(transmittance_[i], p.patch.opacity * alpha[i]);
+    if (scene.planes > 1 || (paint[0] == T(0) && paint[1] == T(0))) return;
+    const T* color = &scene.color(square_.batch, n, 0);
+    T* painted = painted_;
+    NP_ROLL
+    for (int64_t c = 0; c < scene.channels; ++c, color += scene.color.strides[2], painted += kTilePixels) {
+      painted[0] += paint[0] * *color;
+      painted[32] += paint[1] * *color;
+    }
   }
 
   NP_HOST_DEVICE void write(T* image) {
@@ -94,7 +91,7 @@ template <typename Block, typename T>
 NP_KERNEL_BODY void patch_forward_body(Block& block, const BinnedPatches<T>& in, T* image) {
   auto& shared = *reinterpret_cast<PatchForwardShared<Block, T>*>(block.shared());
   const Tile tile(in, uint32_t(block.index()));
-  const PatchSquare<T> square(block, tile);
+  const PatchSquare<T> square(block, in, tile);
   int32_t* const entries = shared.entries[block.warp()];
   PatchPixels<Block, T> pixels(block, in, square, shared.painted());
   StrokeList<Block, PreparedPatch<T>, kPatchForwardRoom> list(in, tile, shared.list);

@@ -63,12 +63,16 @@ struct Sample {
 
 template <typename T>
 struct PatchSquare : SquareArea {
-  using SquareArea::SquareArea;
+  const PreparedPatch<T>* patches;  // of the canvas
+
+  template <typename Block>
+  NP_KERNEL_BODY PatchSquare(const Block& block, const BinnedPatches<T>& in, const Tile& tile)
+      : SquareArea(block, tile), patches(in.strokes + batch * in.scene.count) {}
 
   // Of the lanes' patches those that may touch the square, side by side in the lanes' order; how many they are.
   template <typename Block>
   NP_KERNEL_BODY int survey(Block& block, const BinnedPatches<T>& in, int32_t n, bool is_one, int32_t* entries) const {
-    const bool reached = is_one && touches(in.scene, in.strokes[batch * in.scene.count + n]);
+    const bool reached = is_one && touches(in.scene, patches[n]);
     return side_by_side(block, reached, n, entries);
   }
 
@@ -83,39 +87,34 @@ struct PatchSquare : SquareArea {
     return out;
   }
 
-  // The alpha of a patch at both of the lane's pixels, added to what is there, and whether it is felt there. Calls
-  // visit(weight, index, felt, felt) for each sample: the texels' weights times their alpha, where they are in a plane.
+  // The alpha of a patch at the lane's pixel i, and whether it is felt there. Calls visit(weight, index) for each
+  // sample: the texels' weights times their alpha, and where they are in a plane.
   template <typename F>
-  NP_HOST_DEVICE void sample_both(const PatchScene<T>& scene, const PreparedPatch<T>& p, T (&alpha)[2], bool (&felt)[2],
-                                  F&& visit) const {
+  NP_HOST_DEVICE T alpha(const PatchScene<T>& scene, const PreparedPatch<T>& p, int i, bool& felt, F&& visit) const {
     const int32_t row_step = int32_t(scene.patches.row_step()), column_step = int32_t(scene.patches.column_step());
     const T* const alphas = p.patch.texels + (scene.planes - 1) * scene.patches.strides[2];
+    T sum(0);
+    felt = false;
     p.for_each_sample([&](T right, T below) {
-      const Sample<T> samples[2] = {sample(scene, p, 0, right, below), sample(scene, p, 1, right, below)};
-      if (!(samples[0].felt | samples[1].felt)) return;
-      T weight[2][4];
-      int32_t index[2][4];
+      const Sample<T> sample = this->sample(scene, p, i, right, below);
+      if (!sample.felt) return;
+      felt = true;
+      T weight[4];
+      int32_t index[4];
       NP_UNROLL
-      for (int i = 0; i < 2; ++i) {
-        T sum(0);
-        NP_UNROLL
-        for (int k = 0; k < 4; ++k) {
-          index[i][k] = samples[i].index(k, row_step, column_step);
-          weight[i][k] = samples[i].corners.weight(k) * p.share() * alphas[index[i][k]];
-          sum += weight[i][k];
-        }
-        if (!samples[i].felt) continue;
-        alpha[i] += sum;
-        felt[i] = true;
+      for (int k = 0; k < 4; ++k) {
+        index[k] = sample.index(k, row_step, column_step);
+        weight[k] = sample.corners.weight(k) * p.share() * alphas[index[k]];
+        sum += weight[k];
       }
-      visit(weight, index, samples[0].felt, samples[1].felt);
+      visit(weight, index);
     });
+    return sum;
   }
 
  private:
-  // Along the axes of the patch; its box has been along those of the canvas.
+  // Along the axes of the patch; along those of the canvas its box reaches the tile.
   NP_HOST_DEVICE bool touches(const PatchScene<T>& scene, const PreparedPatch<T>& p) const {
-    if (!reaches(p.box, x, y, kSquare)) return false;
     const Placed<T>& placed = p.patch.placed;
     constexpr T half = T(kSquare / 2);
     const Vec2<T> middle = placed.at(T(x) - p.x + half, T(y) - p.y + half);

@@ -37,7 +37,7 @@ class PatchSquareBackward {
       : block_(block),
         in_(in),
         out_(out),
-        square_(block, tile),
+        square_(block, in, tile),
         hits_(hits),
         shared_(shared),
         grad_(colors + block.warp() * kSquarePixels + block.lane()) {
@@ -123,18 +123,17 @@ class PatchSquareBackward {
     block_.sync_warp();  // what is felt is read no more
     NP_ROLL
     for (int slot = 0; slot < size; ++slot) {
-      const PreparedPatch<T> p = patch(shared_.entries[chunk * kPatchChunk + slot]);
-      T alpha[2] = {};
-      bool felt[2] = {};
-      square_.sample_both(in_.scene, p, alpha, felt, [](auto&&...) {});
-      NP_UNROLL
+      const PreparedPatch<T>& p = square_.patches[shared_.entries[chunk * kPatchChunk + slot]];
+      NP_ROLL
       for (int i = 0; i < 2; ++i) {
-        shared_.alpha[slot][lane + 32 * i] = alpha[i];
-        shared_.above[slot][lane + 32 * i] = above_[i];
-        const T whole = p.patch.opacity * alpha[i];
-        if (above_[i] == T(0)) under_[i] = attenuate(under_[i], whole);
-        above_[i] = attenuate(above_[i], whole);
-        const uint32_t mask = block_.ballot(felt[i] && square_.holds(in_, i));
+        bool felt;
+        const T alpha = square_.alpha(in_.scene, p, i, felt, [](auto&&...) {}), whole = p.patch.opacity * alpha;
+        const T above = pick(above_, i);
+        shared_.alpha[slot][lane + 32 * i] = alpha;
+        shared_.above[slot][lane + 32 * i] = above;
+        if (above == T(0)) put(under_, i, attenuate(pick(under_, i), whole));
+        put(above_, i, attenuate(above, whole));
+        const uint32_t mask = block_.ballot(felt && square_.holds(in_, i));
         if (lane == 0) shared_.felt[slot][i] = mask;
       }
     }
@@ -144,7 +143,7 @@ class PatchSquareBackward {
   NP_KERNEL_BODY void composite(int slot, int32_t n) {
     const uint32_t felt[2] = {shared_.felt[slot][0], shared_.felt[slot][1]};
     if ((felt[0] | felt[1]) == 0) return;
-    const PreparedPatch<T> p = patch(n);
+    const PreparedPatch<T>& p = square_.patches[n];
     PatchGradient<Block, T> sums;
     NP_ROLL
     for (int i = 0; i < 2; ++i) {
@@ -233,10 +232,6 @@ class PatchSquareBackward {
   }
 
   NP_HOST_DEVICE T& below(int64_t c, int i) const { return grad_[(in_.scene.channels + c) * kTilePixels + 32 * i]; }
-
-  NP_HOST_DEVICE const PreparedPatch<T>& patch(int32_t n) const {
-    return in_.strokes[square_.batch * in_.scene.count + n];
-  }
 
   Block& block_;
   const BinnedPatches<T>& in_;
