@@ -11,11 +11,11 @@ import emulated
 import numpy as np
 import pytest
 import torch
-from test_composite_patches import F32, F64, KINDS, assert_matches_reference, patch_scene
+from test_composite_patches import F32, F64, KINDS, assert_matches_reference
 from torch import Tensor
 
 from neural_paint import reference
-from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close
+from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, patch_scene
 
 Emulate = Callable[..., dict[str, Tensor]]
 
@@ -111,6 +111,14 @@ def test_deep_tiles(emulate: Emulate, level: str, colored: bool) -> None:
     scene = patch_scene(batch=1, count=600, size=(2, 3), canvas=(5, 9), colored=colored, level=LEVELS[level], dtype=F32)
     if colored:
         scene["patches"][:, :, :-1] = torch.rand(1, 600, 3, 2, 3)
+    assert_emulated_matches_reference(emulate, scene)
+
+
+def test_what_lies_below_the_patch_that_closes_a_tile(emulate: Emulate) -> None:
+    """It is the last one in hand, of 64, and its gradient needs those below, which show nowhere."""
+    scene = patch_scene(batch=1, count=100, size=(4, 4), canvas=(5, 9), level=(0.0, 0.1), dtype=F32)
+    scene["transform"][:] = torch.tensor([[8.0, 0.0, -10.0], [0.0, 8.0, -10.0]])
+    scene["patches"][:, 36], scene["opacity"][:, 36] = 1.0, 1.0
     assert_emulated_matches_reference(emulate, scene)
 
 
