@@ -164,10 +164,15 @@ def strided(scene: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("backend", backends.available("cpu", "composite_patches"))
 def test_exact_where_alpha_is_0_or_1(backend: str) -> None:
+    scene, expected = opaque_and_clear()
+    assert torch.equal(composite_patches(**scene, backend=backend), expected)
+
+
+def opaque_and_clear() -> tuple[dict[str, Tensor], Tensor]:
+    """Patches at whole pixels, all of them opaque but one that has no alpha, and their image to the bit."""
     scene = patch_scene(place="grid", count=3, batch=1, colored=True, opacity=False, dtype=F32)
     scene["patches"][:, :, -1] = 1.0
     scene["patches"][:, 1, -1] = 0.0
-    image = composite_patches(**scene, backend=backend)
     expected = scene["background"].clone()
     for k in (0, 2):
         x, y = (int(v) for v in scene["transform"][0, k, :, 2])
@@ -175,7 +180,7 @@ def test_exact_where_alpha_is_0_or_1(backend: str) -> None:
         inside = ((rows >= 0) & (rows < 50))[:, None] & ((columns >= 0) & (columns < 70))
         i, j = inside.nonzero(as_tuple=True)
         expected[0][:, rows[i], columns[j]] = scene["patches"][0, k, :-1][:, i, j]
-    assert torch.equal(image, expected)
+    return scene, expected
 
 
 @pytest.mark.parametrize("backend", backends.available("cpu", "composite_patches"))

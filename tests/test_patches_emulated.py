@@ -11,7 +11,7 @@ import emulated
 import numpy as np
 import pytest
 import torch
-from test_composite_patches import F32, F64, KINDS, assert_matches_reference
+from test_composite_patches import F32, F64, KINDS, assert_matches_reference, opaque_and_clear
 from torch import Tensor
 
 from neural_paint import reference
@@ -98,6 +98,11 @@ def test_odd_shapes(emulate: Emulate, shape: dict[str, Any]) -> None:
     scene = patch_scene(dtype=F32, **shape)
     scene["background"] = scene["background"][:1]
     assert_emulated_matches_reference(emulate, scene)
+
+
+def test_exact_where_alpha_is_0_or_1(emulate: Emulate) -> None:
+    scene, expected = opaque_and_clear()
+    assert torch.equal(emulate(scene)["image"], expected)
 
 
 LEVELS = {"faint": (0.0, 0.2), "mixed": (0.5, 1.0), "opaque": (1.0, 1.0)}

@@ -15,6 +15,7 @@ from test_composite_patches import (
     SHAPES,
     as_function,
     assert_matches_reference,
+    opaque_and_clear,
     strided,
     tiny,
     with_gradients,
@@ -22,7 +23,7 @@ from test_composite_patches import (
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from neural_paint import backends
+from neural_paint import backends, composite_patches
 from neural_paint.testing import patch_scene
 
 pytestmark = pytest.mark.gpu
@@ -64,6 +65,12 @@ def test_opcheck(opcheck: Callable[..., Any], kind: str) -> None:
 def test_odd_shapes(backend: str, dtype: torch.dtype, shape: dict[str, Any], layout: str) -> None:
     scene = on_gpu(patch_scene(dtype=dtype, **shape), backend)
     assert_matches_reference(scene if layout == "contiguous" else strided(scene), backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["cpp", "triton"])
+def test_exact_where_alpha_is_0_or_1(backend: str) -> None:
+    scene, expected = opaque_and_clear()
+    assert torch.equal(composite_patches(**on_gpu(scene, backend), backend=backend).cpu(), expected)
 
 
 def test_operator_guards_memory() -> None:

@@ -79,25 +79,22 @@ NP_KERNEL_BODY void patch_backward_body(Block& block, const BinnedPatches<T>& in
   list.restart(0, int32_t(in.scene.count));
   // Down through all pieces, and the last one up; then each of those above it, the lowest first, down from the nearest
   // place that was kept.
-  int piece = 0;
   bool counted = false;
-  do {
-    int i = counted ? starts.before(piece) : 0;
-    if (counted) starts.resume(i, list, square);
-    for (;; ++i) {
-      if (!counted) starts.keep(i, list.place(), square);
-      const int hits = list.next(block);
-      const bool up = counted ? i == piece : list.is_done();
-      square.pass(hits, up);
-      if (up) break;
-      if (counted || block.sync_or(!square.is_finished())) continue;
-      ++i;  // all that lies below is hidden; the last piece is still to go up
-      break;
-    }
+  for (int i = 0, piece = 0;;) {
+    if (!counted) starts.keep(i, list.place(), square);
+    const int hits = list.next(block);
+    const bool up = counted ? i == piece : list.is_done();
+    square.pass(hits, up);
+    const bool hides = !counted && !up && !block.sync_or(!square.is_finished());  // all that lies below
+    ++i;
+    if (!up && !hides) continue;
     if (!counted) square.write_background();
-    piece = (counted ? piece : i) - 1;
+    piece = counted ? piece - 1 : hides ? i - 1 : i - 2;
     counted = true;
-  } while (piece >= 0);
+    if (piece < 0) break;
+    i = starts.before(piece);
+    starts.resume(i, list, square);
+  }
 }
 
 NP_MATH_END
