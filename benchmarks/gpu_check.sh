@@ -65,8 +65,8 @@ sanitize() {
     report "$1" "skip, no sanitizer" 0
     return
   fi
-  stage 100 "$1" env PYTORCH_NO_CUDA_MEMORY_CACHING=1 "$sanitizer" --tool "$1" --kernel-name kns=paint_ \
-    --report-api-errors no --error-exitcode 9 "$python" benchmarks/gpu_program.py --checks scenes
+  stage 100 "$1" env PYTORCH_NO_CUDA_MEMORY_CACHING=1 "$sanitizer" --tool "$1" --kernel-name kns=neural_paint \
+    --report-api-errors no --error-exitcode 9 "$python" benchmarks/gpu_program.py --checks scenes patches
 }
 
 if "$python" -c 'import sys; sys.exit(sys.prefix != sys.base_prefix)'; then

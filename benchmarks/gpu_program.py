@@ -1,7 +1,7 @@
 """Paints forward and backward on a GPU, and compares with the CPU in double precision: small enough for
 compute-sanitizer. Exits with 1 where a check fails; see benchmarks/gpu_check.sh.
 
-    python benchmarks/gpu_program.py [--device cuda] [--checks scenes graph painter]
+    python benchmarks/gpu_program.py [--device cuda] [--checks scenes patches graph painter]
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import argparse
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from neural_paint import Strokes, backends, paint
+from neural_paint import Strokes, backends, composite_patches, paint
 from neural_paint.io import demo_photo, load_image
 from neural_paint.tasks import reconstruct
-from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, brush_strokes
+from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, brush_strokes, patch_scene
 
 F64 = torch.float64
 SMALL = {"height": 40, "width": 24}
@@ -49,6 +49,30 @@ SCENES: dict[str, dict[str, Any]] = {
     "no strokes": {"strokes": 0, "height": 9, "width": 5},
     "few on a large canvas": {"strokes": 12, "height": 1000, "width": 1200, "length": 300.0, "radius": 25.0},
     "bad strokes": {"textures": 2, "batch": 2, "strokes": 24},
+}
+# Both kinds of patches, shared or not; shifts, supersampling, opaque paint, lists of several chunks and pieces. Options
+# of `patch_scene`.
+F32 = torch.float32
+PATCHES: dict[str, dict[str, Any]] = {
+    "patches": {"dtype": F32},
+    "patches in colour": {"colored": True, "dtype": F32},
+    "shared patches": {"shared": 3, "dtype": F32},
+    "shared patches in colour": {"shared": 3, "colored": True, "dtype": F32},
+    "patches at whole pixels": {"place": "grid", "dtype": F32},
+    "patches shifted": {"place": "shift", "colored": True, "dtype": F32},
+    "patches shrunk": {"scale": (0.1, 0.4), "dtype": F32},
+    "patches in colour, shrunk": {"scale": (0.1, 0.4), "colored": True, "dtype": F32},
+    "patches stretched": {"scale": (3.0, 6.0), "colored": True, "dtype": F32},
+    "opaque patches": {"level": (1.0, 1.0), "count": 40, "dtype": F32},
+    "many patches": {"count": 300, "size": (5, 7), "canvas": (40, 24), "level": (0.0, 0.5), "dtype": F32},
+    "thousands of patches": {"count": 3000, "size": (3, 4), "canvas": (9, 20), "batch": 1, "level": (0.0, 0.1)},
+    "thousands of opaque patches": {"count": 3000, "size": (3, 4), "canvas": (9, 20), "level": (0.9, 1.0)},
+    "patches, 16 channels": {"channels": 16, "colored": True, "dtype": F32},
+    "one pixel under patches": {"canvas": (1, 1), "count": 3, "channels": 1, "dtype": F32},
+    "patches of one texel": {"size": (1, 1), "scale": (5.0, 9.0), "dtype": F32},
+    "no patches": {"count": 0, "dtype": F32},
+    "patches on a large canvas": {"canvas": (1000, 1200), "size": (64, 64), "count": 20, "batch": 1, "dtype": F32},
+    "bad patches": {"shared": 3, "count": 16, "dtype": F32},
 }
 STEPS = 4
 
@@ -80,24 +104,44 @@ def spoil(strokes: Strokes) -> Strokes:
     return strokes
 
 
-def with_gradients(strokes: Strokes, background: Tensor, t_min: float) -> dict[str, Tensor]:
+def spoil_patches(scene: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Every second patch breaks one rule, each another one."""
+    scene["transform"][:, 0, 1, 2] = math.nan
+    scene["transform"][:, 2, 0, 0] = math.inf
+    scene["transform"][:, 4, :, :2] = 0.0
+    scene["transform"][:, 6, :, :2] = 1e-3 * torch.eye(2)
+    scene["color"][:, 8, 0] = math.nan
+    scene["opacity"][:, 10] = -math.inf
+    scene["patch_id"][:, 12] = -1
+    scene["patch_id"][:, 14] = 2**40
+    return scene
+
+
+def with_gradients(inputs: dict[str, Tensor], render: Callable[..., Tensor]) -> dict[str, Tensor]:
     """The image, and the gradient in every input of a weighted sum of it."""
-    inputs = {name: x.detach().requires_grad_(x.is_floating_point()) for name, x in strokes.fields().items()}
-    background = background.detach().requires_grad_()
-    image = paint(Strokes(**inputs), background, t_min=t_min)
+    leaves = {name: x.detach().requires_grad_(x.is_floating_point()) for name, x in inputs.items()}
+    image = render(**leaves)
     weight = torch.linspace(-1, 1, image.numel(), dtype=torch.float64).reshape(image.shape).to(image)
-    wanted = {**{name: x for name, x in inputs.items() if x.requires_grad}, "background": background}
+    wanted = {name: x for name, x in leaves.items() if x.requires_grad}
     total = (image * weight).sum()
     gradients = torch.autograd.grad(total, list(wanted.values()), allow_unused=True, materialize_grads=True)
     return {"image": image.detach(), **dict(zip(wanted, gradients, strict=True))}
 
 
 def check_scenes(device: str) -> None:
+    check_each(SCENES, scene_faults, device)
+
+
+def check_patches(device: str) -> None:
+    check_each(PATCHES, patch_faults, device)
+
+
+def check_each(names: Iterable[str], find_faults: Callable[[str, str], list[str]], device: str) -> None:
     """Every scene as the CPU paints it in double precision. All that is wrong is told, not the first of it alone."""
     faults = []
-    for name in SCENES:
+    for name in names:
         try:
-            faults += scene_faults(name, device)
+            faults += find_faults(name, device)
         except RuntimeError as error:
             faults.append(f"{name}: {error}")
             if not usable(device):
@@ -106,12 +150,29 @@ def check_scenes(device: str) -> None:
 
 
 def scene_faults(name: str, device: str) -> list[str]:
-    """What is wrong with the image of a scene and with its gradients, each by itself."""
     strokes, background = scene(name)
     t_min = SCENES[name].get("t_min", 0.0)
-    tolerance = TOLERANCES[strokes.dtype, "hairline" if name == "hairlines" else "brush"]
-    actual = with_gradients(strokes.to(device), background.to(device), t_min)
-    expected = with_gradients(strokes.double(), background.double(), t_min)
+
+    def render(background: Tensor, **fields: Tensor) -> Tensor:
+        return paint(Strokes(**fields), background, t_min=t_min)
+
+    inputs = {**strokes.fields(), "background": background}
+    return faults_of(name, inputs, render, device, "hairline" if name == "hairlines" else "brush")
+
+
+def patch_faults(name: str, device: str) -> list[str]:
+    inputs = patch_scene(**PATCHES[name])
+    if name == "bad patches":
+        inputs = spoil_patches(inputs)
+    return faults_of(name, inputs, composite_patches, device, "brush")
+
+
+def faults_of(name: str, inputs: dict[str, Tensor], render: Callable[..., Tensor], device: str, kind: str) -> list[str]:
+    """What is wrong with the image of a scene and with its gradients, each by itself."""
+    tolerance = TOLERANCES[inputs["background"].dtype, kind]
+    actual = with_gradients({key: x.to(device) for key, x in inputs.items()}, render)
+    exact = {key: x.double() if x.is_floating_point() else x for key, x in inputs.items()}
+    expected = with_gradients(exact, render)
     faults = []
     for field, value in actual.items():
         try:
@@ -138,7 +199,11 @@ def check_graph(device: str) -> None:
     if torch.device(device).type != "cuda":
         print("     there are CUDA graphs on CUDA only")
         return
-    called, replayed = Optimisation(device), Optimisation(device)
+    for optimisation in (of_strokes, of_patches):
+        assert_replays(optimisation(device), optimisation(device))
+
+
+def assert_replays(called: Optimisation, replayed: Optimisation) -> None:
     for _ in range(STEPS):
         called.step()
     begun = [x.detach().clone() for x in replayed.parameters]
@@ -162,21 +227,31 @@ def check_graph(device: str) -> None:
 
 
 class Optimisation:
-    """Gradient descent on the strokes of a scene towards a grey canvas."""
+    """Gradient descent of an image towards grey."""
 
-    def __init__(self, device: str) -> None:
-        strokes, background = scene("quadratics, textured, all ramps")
-        self.strokes, self.background = strokes.to(device), background.to(device)
-        self.strokes.requires_grad_()
-        self.parameters = [x for x in self.strokes.fields().values() if x.requires_grad]
-        self.optimizer = torch.optim.SGD(self.parameters, lr=10.0)
+    def __init__(self, parameters: list[Tensor], rate: float, render: Callable[[], Tensor]) -> None:
+        self.parameters = [x.requires_grad_() for x in parameters]
+        self.optimizer = torch.optim.SGD(self.parameters, lr=rate)
+        self.render = render
 
     def step(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        loss = (paint(self.strokes, self.background) - 0.5).square().mean()
+        loss = (self.render() - 0.5).square().mean()
         loss.backward()
         self.optimizer.step()
         self.loss = loss.detach()
+
+
+def of_strokes(device: str) -> Optimisation:
+    strokes, background = (x.to(device) for x in scene("quadratics, textured, all ramps"))
+    fields = [x for x in strokes.fields().values() if x.is_floating_point()]
+    return Optimisation(fields, 10.0, lambda: paint(strokes, background))
+
+
+def of_patches(device: str) -> Optimisation:
+    inputs = {name: x.to(device) for name, x in patch_scene(dtype=F32).items()}
+    moving = [x for name, x in inputs.items() if name != "background"]
+    return Optimisation(moving, 1.0, lambda: composite_patches(**inputs))
 
 
 def check_painter(device: str) -> None:
@@ -189,7 +264,7 @@ def check_painter(device: str) -> None:
     assert painted.psnr > expected.psnr - 0.5, f"{painted.psnr:.2f} dB, on the CPU {expected.psnr:.2f} dB"
 
 
-CHECKS = {"scenes": check_scenes, "graph": check_graph, "painter": check_painter}
+CHECKS = {"scenes": check_scenes, "patches": check_patches, "graph": check_graph, "painter": check_painter}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ PatchScene<T> make_patch_scene(const PatchInputs& in) {
   scene.background = view_of<T, 4>(in.background);
   if (in.background.size(0) != in.batch()) scene.background.strides[0] = 0;
   scene.transform = view_of<T, 4>(in.transform);
-  scene.shared = 0;
+  scene.shared = -1;
   if (in.is_shared()) {
     const View<T, 4> patches = view_of<T, 4>(in.patches);
     scene.shared = in.patches.size(0);

@@ -11,7 +11,7 @@ struct PatchScene {
   int64_t batch, count, channels, height, width;  // canvases, patches on each
   int64_t planes;                                 // of a patch: 1, alpha; or C + 1, colour and alpha
   int32_t patch_height, patch_width;
-  int64_t shared;  // patches that all canvases share, by id; 0: each has its own
+  int64_t shared;  // patches that all canvases share, by id; negative: each has its own
   View<T, 4> background;
   View<T, 5> patches;  // (B, N, planes, h, w), or (1, K, planes, h, w)
   View<int64_t, 2> patch_id;
@@ -47,7 +47,7 @@ struct Patch {
     if (scene.planes == 1)
       for (int64_t c = 0; c < scene.channels; ++c) poison += T(0) * scene.color(b, n, c);
     if (!(poison == T(0))) return false;
-    if (scene.shared == 0) {
+    if (scene.shared < 0) {
       index = b * scene.count + n;
       texels = &scene.patches(b, n, 0, 0, 0);
       return true;

@@ -111,3 +111,59 @@ def scene_of_record(
     colour, on a white background (batch, 3, size, size)."""
     scene = brush_strokes(batch=batch, strokes=strokes, height=size, width=size, opacity_ends=2, dtype=dtype)
     return scene, torch.ones(batch, 3, size, size, dtype=dtype)
+
+
+def patch_scene(
+    *,
+    batch: int = 2,
+    count: int = 12,
+    channels: int = 3,
+    size: tuple[int, int] = (13, 17),
+    canvas: tuple[int, int] = (50, 70),
+    place: str = "turned",
+    scale: tuple[float, float] = (0.4, 1.8),
+    level: tuple[float, float] = (0.0, 1.0),
+    colored: bool = False,
+    shared: int = 0,
+    opacity: bool = True,
+    dtype: torch.dtype = torch.float64,
+) -> dict[str, Tensor]:
+    """Arguments of `composite_patches` by name: random patches, all over the canvas and beyond.
+
+    Args:
+        place: "turned" and stretched, only a "shift", or one by whole pixels, on the "grid".
+        scale: range of a uniform scale along each side of a patch.
+        level: range of alpha and of opacity.
+        shared: K patches by `patch_id`, some of which do not exist; 0 is one for each stroke.
+    """
+    random = torch.Generator().manual_seed(0)
+
+    def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        return low + (high - low) * torch.rand(shape, dtype=torch.float64, generator=random)
+
+    middle = uniform(batch, count, 2, 1) * torch.tensor([[canvas[1]], [canvas[0]]], dtype=torch.float64)
+    if place == "turned":
+        angle = uniform(batch, count, high=2 * math.pi)
+        turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).unflatten(-1, (2, 2))
+        stretch = uniform(batch, count, 1, 2, low=scale[0], high=scale[1])
+        matrix = turn * stretch
+    else:
+        matrix = torch.eye(2, dtype=torch.float64).expand(batch, count, 2, 2)
+    shift = middle - matrix @ torch.tensor([[size[1] / 2], [size[0] / 2]], dtype=torch.float64)
+    if place == "grid":
+        shift = shift.round()
+    planes = (channels + 1,) if colored else ()
+    first = (shared,) if shared else (batch, count)
+    scene = {
+        "patches": uniform(*first, *planes, *size, low=level[0], high=level[1]),
+        "transform": torch.cat([matrix, shift], -1),
+        "background": uniform(batch, channels, *canvas),
+    }
+    if not colored:
+        scene["color"] = uniform(batch, count, channels)
+    if opacity:
+        scene["opacity"] = uniform(batch, count, low=level[0], high=level[1])
+    scene = {name: tensor.to(dtype) for name, tensor in scene.items()}
+    if shared:
+        scene["patch_id"] = torch.randint(-1, shared + 1, (batch, count), generator=random)
+    return scene

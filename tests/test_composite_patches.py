@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from neural_paint import backends, composite_patches, reference
-from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close
+from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close, patch_scene
 
 F32, F64 = torch.float32, torch.float64
 FUSED = [name for name in backends.available("cpu", "composite_patches", dtype=F64) if name != "reference"]
@@ -26,58 +26,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "shifted by whole pixels": {"place": "grid"},
     "shifted by parts of pixels": {"place": "shift", "colored": True},
     "shrunk": {"scale": (0.1, 0.4)},
+    "shrunk in colour": {"scale": (0.1, 0.4), "colored": True},
     "stretched": {"scale": (3.0, 6.0), "colored": True},
     "opaque": {"level": (1.0, 1.0)},
 }
-
-
-def patch_scene(
-    *,
-    batch: int = 2,
-    count: int = 12,
-    channels: int = 3,
-    size: tuple[int, int] = (13, 17),
-    canvas: tuple[int, int] = (50, 70),
-    place: str = "turned",
-    scale: tuple[float, float] = (0.4, 1.8),
-    level: tuple[float, float] = (0.0, 1.0),
-    colored: bool = False,
-    shared: int = 0,
-    opacity: bool = True,
-    dtype: torch.dtype = F64,
-) -> dict[str, Tensor]:
-    """Arguments by name: random patches, turned and stretched, or only shifted, all over the canvas and beyond."""
-    random = torch.Generator().manual_seed(0)
-
-    def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        return low + (high - low) * torch.rand(shape, dtype=F64, generator=random)
-
-    middle = uniform(batch, count, 2, 1) * torch.tensor([[canvas[1]], [canvas[0]]], dtype=F64)
-    if place == "turned":
-        angle = uniform(batch, count, high=2 * math.pi)
-        turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).unflatten(-1, (2, 2))
-        stretch = uniform(batch, count, 1, 2, low=scale[0], high=scale[1])
-        matrix = turn * stretch
-    else:
-        matrix = torch.eye(2, dtype=F64).expand(batch, count, 2, 2)
-    shift = middle - matrix @ torch.tensor([[size[1] / 2], [size[0] / 2]], dtype=F64)
-    if place == "grid":
-        shift = shift.round()
-    planes = (channels + 1,) if colored else ()
-    first = (shared,) if shared else (batch, count)
-    scene = {
-        "patches": uniform(*first, *planes, *size, low=level[0], high=level[1]),
-        "transform": torch.cat([matrix, shift], -1),
-        "background": uniform(batch, channels, *canvas),
-    }
-    if not colored:
-        scene["color"] = uniform(batch, count, channels)
-    if opacity:
-        scene["opacity"] = uniform(batch, count, low=level[0], high=level[1])
-    scene = {name: tensor.to(dtype) for name, tensor in scene.items()}
-    if shared:
-        scene["patch_id"] = torch.randint(-1, shared + 1, (batch, count), generator=random)
-    return scene
 
 
 def with_gradients(scene: dict[str, Tensor], **options: Any) -> dict[str, Tensor]:
@@ -87,7 +39,7 @@ def with_gradients(scene: dict[str, Tensor], **options: Any) -> dict[str, Tensor
     image = composite(**inputs, **options)
     weight = torch.linspace(-1, 1, max(image.numel(), 1), dtype=F64)[: image.numel()].reshape(image.shape)
     wanted = {name: x for name, x in inputs.items() if x.requires_grad}
-    total = (image * weight.to(image.dtype)).sum()
+    total = (image * weight.to(image)).sum()
     gradients = torch.autograd.grad(total, list(wanted.values()), allow_unused=True, materialize_grads=True)
     return {"image": image.detach(), **dict(zip(wanted, gradients, strict=True))}
 
@@ -96,13 +48,13 @@ def assert_matches_reference(scene: dict[str, Tensor], **options: Any) -> None:
     dtype = scene["transform"].dtype
     tolerance = TOLERANCES[dtype, "brush"]
     actual = with_gradients(scene, **options)
-    exact = {name: x.double() if x.is_floating_point() else x for name, x in scene.items()}
+    exact = {name: (x.double() if x.is_floating_point() else x).cpu() for name, x in scene.items()}
     expected = with_gradients(exact, composite=reference.composite_patches)
-    assert_image_close(actual.pop("image"), expected.pop("image"), tolerance)
+    assert_image_close(actual.pop("image").cpu(), expected.pop("image"), tolerance)
     for name, gradient in actual.items():
         assert gradient.dtype == dtype
         assert gradient.shape == scene[name].shape
-        assert_gradient_close(gradient, expected[name], tolerance, name)
+        assert_gradient_close(gradient.cpu(), expected[name], tolerance, name)
 
 
 @pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"])
@@ -177,40 +129,50 @@ def test_opcheck_backward(opcheck: Callable[..., Any], patches_gradient: bool, b
     opcheck(torch.ops.neural_paint.composite_patches_backward.default, inputs)
 
 
+SHAPES: list[dict[str, Any]] = [
+    {"canvas": (63, 100), "count": 7},
+    {"canvas": (63, 100), "count": 0},
+    {"canvas": (1, 1), "count": 2, "channels": 1, "batch": 1},
+    {"canvas": (33, 31), "count": 5, "channels": 16, "colored": True},
+    {"canvas": (1, 200), "count": 9, "size": (1, 30)},
+    {"canvas": (200, 1), "count": 9, "size": (30, 1), "place": "shift"},
+    {"canvas": (40, 40), "count": 6, "size": (1, 1), "scale": (5.0, 9.0)},
+    {"canvas": (8, 8), "count": 4, "batch": 0},
+    {"canvas": (0, 8), "count": 4},
+    {"canvas": (64, 64), "count": 70, "batch": 1},
+]
+
+
 @pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"])
-@pytest.mark.parametrize(
-    "shape",
-    [
-        {"canvas": (63, 100), "count": 7},
-        {"canvas": (63, 100), "count": 0},
-        {"canvas": (1, 1), "count": 2, "channels": 1, "batch": 1},
-        {"canvas": (33, 31), "count": 5, "channels": 16, "colored": True},
-        {"canvas": (1, 200), "count": 9, "size": (1, 30)},
-        {"canvas": (200, 1), "count": 9, "size": (30, 1), "place": "shift"},
-        {"canvas": (40, 40), "count": 6, "size": (1, 1), "scale": (5.0, 9.0)},
-        {"canvas": (8, 8), "count": 4, "batch": 0},
-        {"canvas": (0, 8), "count": 4},
-        {"canvas": (64, 64), "count": 70, "batch": 1},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("layout", ["contiguous", "strided"])
 @pytest.mark.parametrize("backend", FUSED)
 def test_odd_shapes(backend: str, layout: str, shape: dict[str, Any], dtype: torch.dtype) -> None:
     scene = patch_scene(dtype=dtype, **shape)
-    if layout == "strided":
-        scene["patches"] = scene["patches"].transpose(-1, -2).contiguous().transpose(-1, -2)
-        scene["background"] = scene["background"].to(memory_format=torch.channels_last)
-        scene["opacity"] = scene["opacity"][:, :1].expand_as(scene["opacity"])
-    assert_matches_reference(scene, backend=backend)
+    assert_matches_reference(scene if layout == "contiguous" else strided(scene), backend=backend)
+
+
+def strided(scene: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same in memory of other orders, and with one opacity for all patches of a canvas."""
+    return {
+        **scene,
+        "patches": scene["patches"].transpose(-1, -2).contiguous().transpose(-1, -2),
+        "background": scene["background"].to(memory_format=torch.channels_last),
+        "opacity": scene["opacity"][:, :1].expand_as(scene["opacity"]),
+    }
 
 
 @pytest.mark.parametrize("backend", backends.available("cpu", "composite_patches"))
 def test_exact_where_alpha_is_0_or_1(backend: str) -> None:
+    scene, expected = opaque_and_clear()
+    assert torch.equal(composite_patches(**scene, backend=backend), expected)
+
+
+def opaque_and_clear() -> tuple[dict[str, Tensor], Tensor]:
+    """Patches at whole pixels, all of them opaque but one that has no alpha, and their image to the bit."""
     scene = patch_scene(place="grid", count=3, batch=1, colored=True, opacity=False, dtype=F32)
     scene["patches"][:, :, -1] = 1.0
     scene["patches"][:, 1, -1] = 0.0
-    image = composite_patches(**scene, backend=backend)
     expected = scene["background"].clone()
     for k in (0, 2):
         x, y = (int(v) for v in scene["transform"][0, k, :, 2])
@@ -218,7 +180,7 @@ def test_exact_where_alpha_is_0_or_1(backend: str) -> None:
         inside = ((rows >= 0) & (rows < 50))[:, None] & ((columns >= 0) & (columns < 70))
         i, j = inside.nonzero(as_tuple=True)
         expected[0][:, rows[i], columns[j]] = scene["patches"][0, k, :-1][:, i, j]
-    assert torch.equal(image, expected)
+    return scene, expected
 
 
 @pytest.mark.parametrize("backend", backends.available("cpu", "composite_patches", dtype=F64))
@@ -256,6 +218,12 @@ def test_bad_values_lay_no_paint(backend: str, name: str, value: float) -> None:
         for field in ("transform", "color", "opacity"):
             assert not found[field][0, 1].any(), field
     assert all(x.isfinite().all() for x in found.values())
+
+
+def test_no_shared_patch_is_there() -> None:
+    scene = patch_scene(shared=1)
+    scene["patches"] = scene["patches"][:0]
+    assert torch.equal(with_gradients(scene)["image"], scene["background"])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

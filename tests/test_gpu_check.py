@@ -20,7 +20,7 @@ BENCHMARKS = Path(gpu_program.__file__).parent
 
 
 def test_the_scenes_are_such_as_single_precision_can_paint(capsys: pytest.CaptureFixture[str]) -> None:
-    assert gpu_program.main(["--device", "cpu", "--checks", "scenes"]) == 0, capsys.readouterr().out
+    assert gpu_program.main(["--device", "cpu", "--checks", "scenes", "patches"]) == 0, capsys.readouterr().out
 
 
 def test_every_fault_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,13 @@ void launch(const torch::stable::Tensor& on, int64_t count, void (*kernel)(int64
   launch_blocks(on, blocks, kThreads, 0, kernel, count, arguments...);
 }
 
+// Calls body.operator()<T>() for the dtype of `geometry`.
+template <typename F>
+void with_precision(const torch::stable::Tensor& geometry, F&& body) {
+  if (geometry.scalar_type() == torch::headeronly::ScalarType::Float) return body.template operator()<float>();
+  body.template operator()<double>();
+}
+
 // Fills a contiguous tensor with zeros.
 inline void clear(torch::stable::Tensor& tensor) {
   if (tensor.numel() == 0) return;

@@ -2,7 +2,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include "../make_scene.h"
-#include "launch.cuh"
+#include "binned_memory.cuh"
 #include "paint_backward.cuh"
 
 namespace neural_paint {
@@ -54,29 +54,10 @@ __global__ void __launch_bounds__(kThreads)
   NP_GRID_STRIDE(i, count) sums.round(i);
 }
 
-// Strokes set up, and sorted into coarse tiles, on the current stream; and the sums of their gradients begun. Their
-// memory goes back to the caching allocator with this object, which hands it to nobody else before the stream is done
-// with it.
 template <typename T, int D>
-class BinnedStrokes {
- public:
-  BinnedStrokes(const PaintInputs& in, const Scene<T>& scene, const FieldGradients<T, D>& sums = {})
-      : strokes_(
-            allocate(in.points, {scene.batch * scene.strokes * int64_t(sizeof(Prepared<T, D>))}, ScalarType::Byte)),
-        binned_(scene, static_cast<Prepared<T, D>*>(strokes_.mutable_data_ptr())),
-        words_(allocate(in.points, {binned_.coarse_words()}, ScalarType::Int)) {
-    binned_.words = static_cast<uint32_t*>(words_.mutable_data_ptr());
-    const int64_t warps = scene.batch * binned_.words_per_tile();
-    launch_blocks(in.points, ceil_div(warps * 32, kBinThreads), kBinThreads, 0, paint_bin_kernel<T, D>, binned_, sums);
-  }
-
-  const Binned<T, D>& operator*() const { return binned_; }
-
- private:
-  Tensor strokes_;
-  Binned<T, D> binned_;
-  Tensor words_;
-};
+BinnedMemory<Prepared<T, D>> bin(const PaintInputs& in, const Scene<T>& scene, const FieldGradients<T, D>& sums = {}) {
+  return {in.points, scene, paint_bin_kernel<T, D>, sums};
+}
 
 // The layers of a scene, which are kept as long as this object; none where one block does all strokes of a tile.
 template <typename T, int D>
@@ -122,12 +103,6 @@ FieldGradients<T, D> field_gradients(PaintGradients& out, const Scene<T>& scene)
   return sums;
 }
 
-template <typename F>
-void with_precision(const PaintInputs& in, F&& body) {
-  if (in.points.scalar_type() == ScalarType::Float) return body.template operator()<float>();
-  body.template operator()<double>();
-}
-
 std::tuple<Tensor, Tensor, Tensor, Tensor> paint_cuda(const Tensor& points, const Tensor& radius, const Tensor& color,
                                                       const Tensor& opacity, const Tensor& feather,
                                                       const std::optional<Tensor>& texture,
@@ -135,13 +110,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> paint_cuda(const Tensor& points, cons
                                                       double t_min, int64_t segments) {
   const PaintInputs in(points, radius, color, opacity, feather, texture, texture_id, background);
   PaintOutputs out(in, segments);
-  with_precision(in, [&]<typename T>() {
+  with_precision(points, [&]<typename T>() {
     const bool saves = segments > 0;
     const Painted<T> painted{data<T>(out.image), saves ? data<T>(out.transmittance) : nullptr,
                              saves ? data<T>(out.checkpoints) : nullptr, saves ? data<int32_t>(out.evaluated) : nullptr,
                              saves ? segments : 1};
     with_scene<T>(in, t_min, [&]<int D>(const Scene<T>& scene) {
-      const BinnedStrokes<T, D> binned(in, scene);
+      const auto binned = bin<T, D>(in, scene);
       const LayerMemory<T, D> layers(in, *binned, saves);
       launch_forward(in, *binned, painted, *layers);
       if ((*layers).count > 1)
@@ -160,13 +135,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> paint_backwar
   const PaintInputs in(points, radius, color, opacity, feather, texture, texture_id, background);
   in.check_saved(grad, transmittance, checkpoints, evaluated);
   PaintGradients out(in, color, opacity, texture_gradient, background_gradient);
-  with_precision(in, [&]<typename T>() {
+  with_precision(points, [&]<typename T>() {
     const Incoming<T> incoming{view_of<T, 4>(grad), view_of<T, 3>(transmittance), view_of<T, 4>(checkpoints),
                                view_of<int32_t, 3>(evaluated), checkpoints.size(1) + 1};
     with_scene<T>(in, t_min, [&]<int D>(const Scene<T>& scene) {
       FieldGradients<T, D> sums = field_gradients<T, D>(out, scene);
       clear(out.texture);
-      const BinnedStrokes<T, D> binned(in, scene, sums);
+      const auto binned = bin<T, D>(in, scene, sums);
       std::optional<Tensor> digits;
       if (deterministic) {
         digits = allocate(in.points, {ExactSums<T>::kPlanes * sums.numbers()}, ScalarType::Long);

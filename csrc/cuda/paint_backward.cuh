@@ -27,7 +27,7 @@ struct SquareShared {
 
 template <typename Block, typename T, int D>
 struct BackwardShared {
-  typename StrokeList<Block, T, D, kBackwardRoom>::Shared list;
+  typename StrokeList<Block, Prepared<T, D>, kBackwardRoom>::Shared list;
   SquareShared<T> squares[kWarps];
   int32_t deepest[kWarps];
 
@@ -240,7 +240,7 @@ class SquareBackward {
 template <typename Block, typename T, int D>
 NP_KERNEL_BODY void backward_body(Block& block, const Binned<T, D>& in, const Incoming<T>& incoming,
                                   const Layers<T>& layers, const Gradients<T, D>& out) {
-  using List = StrokeList<Block, T, D, kBackwardRoom>;
+  using List = StrokeList<Block, Prepared<T, D>, kBackwardRoom>;
   auto& shared = *reinterpret_cast<BackwardShared<Block, T, D>*>(block.shared());
   const uint32_t index = uint32_t(block.index()), parts = uint32_t(layers.count);
   const Tile tile(in, index / parts);

@@ -10,7 +10,7 @@ constexpr int kForwardRoom = 256;
 
 template <typename Block, typename T, int D>
 struct ForwardShared {
-  typename StrokeList<Block, T, D, kForwardRoom>::Shared list;
+  typename StrokeList<Block, Prepared<T, D>, kForwardRoom>::Shared list;
   SquareEntry<T> entries[kWarps][32];
 
   // Painted colours, channel by channel, lie behind it.
@@ -152,7 +152,7 @@ class ForwardPixels {
 // One block a part of a tile.
 template <typename Block, typename T, int D>
 NP_KERNEL_BODY void forward_body(Block& block, const Binned<T, D>& in, const Painted<T>& out, const Layers<T>& layers) {
-  using List = StrokeList<Block, T, D, kForwardRoom>;
+  using List = StrokeList<Block, Prepared<T, D>, kForwardRoom>;
   auto& shared = *reinterpret_cast<ForwardShared<Block, T, D>*>(block.shared());
   const uint32_t index = uint32_t(block.index()), parts = uint32_t(layers.count);
   const Tile tile(in, index / parts);

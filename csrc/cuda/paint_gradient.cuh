@@ -2,47 +2,21 @@
 // place.
 #pragma once
 
-#include "exact_sum.cuh"
+#include "gradient_sums.cuh"
 #include "paint_strokes.cuh"
 
 NP_MATH_BEGIN
 
-// Sums v[s] over the lanes of a warp, for N a power of two up to 32: lane l gets that of s = l N / 32. Each step halves
-// what is left to send, 16 exchanges for 16 values where sums one by one take 80.
-template <int N, int Mask = 16, typename Block, typename T, int Size>
-NP_KERNEL_BODY T sum_transposed(Block& block, T (&v)[Size]) {
-  if constexpr (N > 1) {
-    constexpr int half = N / 2;
-    const bool upper = block.lane() & Mask;
-    NP_UNROLL
-    for (int i = 0; i < half; ++i) {
-      const T sent = upper ? v[i] : v[i + half], kept = upper ? v[i + half] : v[i];
-      v[i] = kept + block.shuffle_xor(sent, Mask);
-    }
-  } else {
-    v[0] += block.shuffle_xor(v[0], Mask);
-  }
-  if constexpr (Mask > 1)
-    return sum_transposed<(N > 1 ? N / 2 : 1), Mask / 2>(block, v);
-  else
-    return v[0];
-}
-
-// Gradients of the strokes' fields, sums over all squares: contiguous, each in the shape of its field. The numbers of a
-// stroke's gradient are counted one after the other: points, radius, feather, opacity, color.
+// Gradients of the strokes' fields, contiguous, each in the shape of its field. The numbers of a stroke's gradient are
+// counted one after the other: points, radius, feather, opacity, color.
 template <typename T, int D>
-struct FieldGradients {
+struct StrokeFields {
   T *points = nullptr, *radius = nullptr, *feather = nullptr, *opacity = nullptr, *color = nullptr;
-  T* texture = nullptr;  // null: not wanted
-  int64_t strokes = 0, texels = 0;
   int channels = 0, opacity_ends = 0, color_ends = 0;
-  // In use where the last bits must not depend on the order of the additions: (strokes, size) and the texels.
-  ExactSums<T> exact;
 
   static constexpr int radius_at = 2 * D, feather_at = radius_at + 2, opacity_at = feather_at + 1,
                        color_at = opacity_at + 2;
   NP_HOST_DEVICE int size() const { return color_at + color_ends * channels; }
-  NP_HOST_DEVICE int64_t numbers() const { return strokes * size() + texels; }
 
   // Null for the place of a second opacity that there is not.
   NP_HOST_DEVICE T* at(int64_t stroke, int i) const {
@@ -52,39 +26,10 @@ struct FieldGradients {
     if (i < color_at) return i - opacity_at < opacity_ends ? opacity + stroke * opacity_ends + i - opacity_at : nullptr;
     return color + stroke * color_ends * channels + i - color_at;
   }
-
-  // The sums of a stroke's gradient begin.
-  NP_HOST_DEVICE void clear(int64_t stroke) const {
-    for (int i = 0; i < size(); ++i)
-      if (T* const to = at(stroke, i)) *to = T(0);
-  }
-
-  template <typename Block>
-  NP_KERNEL_BODY void add(Block& block, int64_t stroke, int i, T value) const {
-    if (exact.digits != nullptr) {
-      exact.add(block, stroke * size() + i, value);
-    } else if (T* const to = at(stroke, i)) {
-      block.atomic_add(to, value);
-    }
-  }
-
-  template <typename Block>
-  NP_KERNEL_BODY void add_texel(Block& block, int64_t texel, T value) const {
-    if (texture == nullptr) return;
-    if (exact.digits != nullptr) {
-      exact.add(block, strokes * size() + texel, value);
-    } else {
-      block.atomic_add(texture + texel, value);
-    }
-  }
-
-  // Writes number i of all, once everything is added to `exact`.
-  NP_HOST_DEVICE void round(int64_t i) const {
-    const int64_t stroke = i / size();
-    T* const to = stroke < strokes ? at(stroke, int(i % size())) : texture + (i - strokes * size());
-    if (to != nullptr) *to = exact.sum(i);
-  }
 };
+
+template <typename T, int D>
+using FieldGradients = GradientSums<T, StrokeFields<T, D>>;
 
 // The gradient of one stroke from the lane's two pixels, and then from all of the square.
 template <typename Block, typename T, int D>

@@ -15,24 +15,8 @@ struct SquareEntry {
 };
 
 template <typename T>
-struct Square {
-  int32_t batch, x, y;  // pixels of the corner
-
-  template <typename Block>
-  NP_KERNEL_BODY Square(const Block& block, const Tile& tile)
-      : batch(tile.batch),
-        x(tile.x + block.warp() % 2 * kSquare),
-        y(tile.y + block.warp() / 2 * kSquare),
-        column_(block.lane() % kSquare),
-        row_(block.lane() / kSquare) {}
-
-  // Of the lane's pixel i, 0 or 1.
-  NP_HOST_DEVICE int32_t column() const { return x + column_; }
-  NP_HOST_DEVICE int32_t row(int i) const { return y + row_ + i * (kSquare / 2); }
-  template <int D>
-  NP_HOST_DEVICE bool holds(const Binned<T, D>& in, int i) const {
-    return column() < in.scene.width && row(i) < in.scene.height;
-  }
+struct Square : SquareArea {
+  using SquareArea::SquareArea;
 
   // Of the lanes' strokes those that may touch the square, side by side in the lanes' order; how many they are.
   template <typename Block, int D>
@@ -52,11 +36,7 @@ struct Square {
         entry = {found.t, found.t_x, found.t_y, stroke, found.inside != 0, found.smooth != 0};
       }
     }
-    const uint32_t mask = block.ballot(reached);
-    block.sync_warp();  // the entries are read no more
-    if (reached) entries[count_bits(mask & ((1u << block.lane()) - 1))] = entry;
-    block.sync_warp();
-    return count_bits(mask);
+    return side_by_side(block, reached, entry, entries);
   }
 
   // Centre of the lane's pixel i relative to the stroke's origin.
@@ -75,22 +55,7 @@ struct Square {
     return neural_paint::touch<kSquare>(in.scene, prepared.stroke, center(prepared, i), entry.inside, entry.smooth,
                                         start, all);
   }
-
- private:
-  int column_, row_;
 };
-
-// One of two values in registers, by an index that the compiler does not know.
-template <typename T>
-NP_HOST_DEVICE T pick(const T (&pair)[2], int i) {
-  return i == 0 ? pair[0] : pair[1];
-}
-
-template <typename T>
-NP_HOST_DEVICE void put(T (&pair)[2], int i, T value) {
-  pair[0] = i == 0 ? value : pair[0];
-  pair[1] = i == 0 ? pair[1] : value;
-}
 
 // Colour of a stroke, channel after channel.
 template <typename T>

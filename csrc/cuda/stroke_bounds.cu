@@ -22,11 +22,7 @@ void launch_stroke_bounds(const Tensor& points, const Tensor& radius, const Tens
 
 Tensor stroke_bounds_cuda(const Tensor& points, const Tensor& radius, const Tensor& feather) {
   const Tensor boxes = new_boxes(points, radius, feather);
-  if (points.scalar_type() == torch::headeronly::ScalarType::Float) {
-    launch_stroke_bounds<float>(points, radius, feather, boxes);
-  } else {
-    launch_stroke_bounds<double>(points, radius, feather, boxes);
-  }
+  with_precision(points, [&]<typename T>() { launch_stroke_bounds<T>(points, radius, feather, boxes); });
   return boxes;
 }
 

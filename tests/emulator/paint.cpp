@@ -2,6 +2,7 @@
 #include "arrays.h"
 #include "cuda/paint_backward.cuh"
 #include "emulator.h"
+#include "views.h"
 
 namespace {
 
@@ -10,18 +11,7 @@ using emulator::Array;
 using emulator::Arrays;
 using emulator::HostBlock;
 using emulator::run_blocks;
-
-template <int R, typename T>
-View<T, R> view(const Array<T>& array) {
-  View<T, R> out;
-  out.data = array.data;
-  int64_t stride = 1;
-  for (int i = R - 1; i >= 0; --i) {
-    out.strides[i] = stride;
-    stride *= array.shape[i];
-  }
-  return out;
-}
+using emulator::view;
 
 template <typename T>
 Scene<T> make_scene(const Arrays& in) {
