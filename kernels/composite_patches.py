@@ -78,7 +78,7 @@ def composite_patches_kernel(
 
 def _options(scene: PatchScene) -> dict[str, Any]:
     channels = triton.next_power_of_2(scene.image_shape[1])
-    # With more channels, what a thread holds would spill.
+    # With more channels, what a thread holds would spill more.
     launch = {**LAUNCH, "num_warps": 4 if channels <= 4 else 8}
     return {**scene.options, "CHANNELS": channels, "TILE": TILE, "WINDOW": WINDOW, **launch}
 

@@ -81,7 +81,8 @@ def _paint_photo(job: Job, options: PaintOptions, title: str) -> int:
         step = _optimise(photo.to(options.device), options, received, title)
     seconds = time.perf_counter() - begun
     if received:
-        say(f"stopped by {signal.Signals(received[0]).name}, writing the painting as it is")
+        video = "" if job.video is None else ", and then the video; once more leaves that out"
+        say(f"stopped by {signal.Signals(received[0]).name}, writing the painting as it is{video}")
     height, width = step.canvas.shape[2:]
     metadata = _metadata(step, job, options, size)
     painting = Painting(step.strokes, (height, width), step.background[0].tolist(), size, metadata)

@@ -171,5 +171,7 @@ def test_canvas_rejects_bad_input(painter: NeuralPainter) -> None:
         NeuralCanvas(painter, paint="none")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="connected strokes need the order 'blocks'"):
         NeuralCanvas(painter, Grid(2, 2, strokes_per_block=2, order="alternating"), connected=True)
+    with pytest.raises(ValueError, match=r"background must have shape \(B or 1, 3, 64, 64\), got \(1, 3, 8, 8\)"):
+        NeuralCanvas(painter)(torch.rand(1, 1, 12), torch.ones(1, 3, 8, 8))
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
         next(NeuralCanvas(painter).steps(torch.rand(1, 1, 12), every=0))

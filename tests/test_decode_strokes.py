@@ -165,6 +165,7 @@ BAD_INPUT = [
     ({"kind": "learning_to_paint"}, ValueError, r"vectors must have shape \(B, N, 13\)"),
     ({"size": (0, 8)}, ValueError, r"size must be \(H, W\) in whole pixels, both at least 1, got \(0, 8\)"),
     ({"size": (8.0, 8.0)}, ValueError, "size must be"),
+    ({"size": 8}, ValueError, r"size must be \(H, W\) in whole pixels, both at least 1, got 8"),
     ({"patches": torch.zeros(1, 3, 3)}, ValueError, r"patches must not be given for 'mypaint', got \(1, 3, 3\)"),
     ({"kind": "snp_oil"}, ValueError, "patches must be given for 'snp_oil', got None"),
     (

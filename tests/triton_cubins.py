@@ -73,6 +73,8 @@ PATCH_KERNELS = {
 PATCH_OPTIONS = ("SHARED", "COLORED", "HAS_OPACITY", "PATCHES_GRADIENT", "BACKGROUND_GRADIENT")
 PATCH_BLOCKS = dict(BLOCKS, CHUNK=PATCH_CHUNK, SEGMENTS=SEGMENTS)
 COLORS = dict(PATCH_BLOCKS, CHANNELS=4, **dict.fromkeys(PATCH_OPTIONS, True))
+# More channels are for more warps.
+PLAIN = dict(PATCH_BLOCKS, CHANNELS=16, **dict.fromkeys(PATCH_OPTIONS, False))
 ALPHA = dict(PATCH_BLOCKS, CHANNELS=1, **dict.fromkeys(NUMBERS, 1), **dict.fromkeys(PATCH_OPTIONS, False))
 
 VECTOR_KERNELS = {"decode_strokes": decode_strokes_kernel, "decode_strokes backward": decode_strokes_backward_kernel}
@@ -112,6 +114,8 @@ def cases(capabilities: Sequence[str]) -> Iterator[Case]:
     for capability, scene in ((first, ALPHA), *product(others, (COLORS,))):
         for name, (kernel, types) in PATCH_KERNELS.items():
             yield Case(f"{name} COLORED={scene['COLORED']}", kernel, types, scene, LAUNCH, capability)
+    for name, (kernel, types) in PATCH_KERNELS.items():
+        yield Case(f"{name} CHANNELS=16", kernel, types, PLAIN, {**LAUNCH, "num_warps": 8}, first)
     for (name, kernel), (kind, scene) in product(VECTOR_KERNELS.items(), VECTORS.items()):
         yield Case(f"{name} {kind}", kernel, VECTOR_TYPES, scene, LAUNCH, first)
     for (kernel, batch), capability in product(GAUSSIANS.items(), capabilities):

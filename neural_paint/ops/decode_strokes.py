@@ -124,7 +124,8 @@ def _check(vectors: Tensor, kind: str, size: tuple[int, int], patches: Tensor | 
     of = KINDS[kind]
     if vectors.ndim != 3 or vectors.shape[2] != of.entries:
         raise ValueError(f"vectors must have shape (B, N, {of.entries}) for {kind!r}, got {tuple(vectors.shape)}")
-    if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
+    pair = isinstance(size, (tuple, list)) and len(size) == 2
+    if not pair or not all(isinstance(side, int) and side >= 1 for side in size):
         raise ValueError(f"size must be (H, W) in whole pixels, both at least 1, got {size!r}")
     if of.is_curve != (patches is None):
         rule = "must not be given" if of.is_curve else "must be given"

@@ -216,7 +216,7 @@ class NeuralCanvas:
 
         Args:
             actions: (B, num_strokes, 12) in [0, 1], those of a grid in its order; the first is painted first.
-            background: (B or 1, 3, H, W), by default white.
+            background: (B or 1, 3, H, W) of the canvas's size, by default white.
             noise, generator, chunk: see `NeuralPainter.forward`.
 
         Returns:
@@ -269,4 +269,10 @@ class NeuralCanvas:
         return stroke_mask(self.painter.activate(x)), colors
 
     def _under(self, actions: Tensor, background: Tensor | None) -> Tensor:
-        return actions.new_ones(1, 3, *self.size) if background is None else background
+        size = (COLOR.size, *self.size)
+        if background is None:
+            return actions.new_ones(1, *size)
+        if background.shape[1:] != size:
+            rule = f"(B or 1, {', '.join(map(str, size))})"
+            raise ValueError(f"background must have shape {rule}, got {tuple(background.shape)}")
+        return background

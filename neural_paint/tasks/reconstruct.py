@@ -117,8 +117,11 @@ def _check(photo: Tensor, strokes: int, steps: int | None, seconds: float | None
 def _brush(brush: str | Brush | BitmapBrush) -> Brush | BitmapBrush:
     if isinstance(brush, (Brush, BitmapBrush)):
         return brush
+    if not isinstance(brush, str):
+        raise TypeError(f"brush must be a name, a Brush or a BitmapBrush, got {type(brush).__name__}")
     if brush not in BRUSHES:
-        raise ValueError(f"brush must be one of {', '.join(BRUSHES)}, got {brush!r}")
+        names = ", ".join(BRUSHES)
+        raise ValueError(f"brush must be one of {names}, or what neural_paint.io.load_brush returns, got {brush!r}")
     return BRUSHES[brush]
 
 
