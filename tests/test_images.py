@@ -378,4 +378,4 @@ def test_save_follows_a_link_and_keeps_the_usual_permissions(tmp_path):
 
 
 def test_formats_that_run_programs_are_not_read():
-    assert "EPS" not in images._READ_FORMATS
+    assert "EPS" not in images.READ_FORMATS

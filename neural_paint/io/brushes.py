@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from neural_paint.brushes import BitmapBrush, reduced
-from neural_paint.io.images import _UPRIGHT, ImageError, _decode, _reason, _to_eight_bits, _to_srgb
+from neural_paint.io.images import ImageError, decode_image, to_eight_bits, to_srgb, turned_upright, why_unreadable
 
 # Longest side of a brush in texels; finer detail would not show in a painting of any usual size.
 MAX_TEXELS = 256
@@ -32,9 +32,9 @@ def load_brush(path: str | os.PathLike[str]) -> BitmapBrush:
         ImageError: the file cannot be read as an image, or there is no paint in it.
     """
     try:
-        alpha = _alpha(*_decode(Path(path), None))
+        alpha = _alpha(*decode_image(Path(path), None))
     except Exception as error:  # damaged files make Pillow's decoders raise many types
-        raise ImageError(f"cannot read brush {path}: {_reason(error)}") from error
+        raise ImageError(f"cannot read brush {path}: {why_unreadable(error)}") from error
     painted = alpha > _BLANK
     if not painted.any():
         raise ImageError(f"cannot read brush {path}: it is empty, all of it is transparent or white")
@@ -46,12 +46,10 @@ def load_brush(path: str | os.PathLike[str]) -> BitmapBrush:
 def _alpha(image: Image.Image, orientation: int | None) -> Tensor:
     """(H, W) in [0, 1], upright."""
     profile = image.info.get("icc_profile")
-    image = _to_eight_bits(image)
+    image = to_eight_bits(image)
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     if alpha is not None and alpha.getextrema()[0] == 255:
         alpha = None
-    plane = alpha or _to_srgb(image.convert(image.mode.removesuffix("A")), profile)
-    if orientation in _UPRIGHT:
-        plane = plane.transpose(_UPRIGHT[orientation])
+    plane = turned_upright(alpha or to_srgb(image.convert(image.mode.removesuffix("A")), profile), orientation)
     values = torch.from_numpy(np.array(plane)).float() / 255
     return values if alpha is not None else (1 - values @ values.new_tensor(_LUMA)).clamp(0, 1)

@@ -19,7 +19,7 @@ from torch import Tensor
 # A bound on what one file can make us allocate: 512 million pixels decode to 2 GB.
 MAX_PIXELS = 512_000_000
 # Decoders that run on the file alone; Pillow's EPS reader, for one, starts another program.
-_READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
 # Reducing by whole factors down to 3 times the target first costs no visible quality and most of the time is saved.
 _REDUCING_GAP = 3.0
 
@@ -66,10 +66,10 @@ def load_image(
     if len(background) != 3 or not all(0 <= value <= 1 for value in background):
         raise ValueError(f"background must be three values in [0, 1], got {background}")
     try:
-        image, orientation = _decode(Path(path), size)
+        image, orientation = decode_image(Path(path), size)
         return _to_tensor(_opaque_srgb(image, size, background, orientation))
     except Exception as error:  # damaged files make Pillow's decoders raise many types
-        raise ImageError(f"cannot read {path}: {_reason(error)}") from error
+        raise ImageError(f"cannot read {path}: {why_unreadable(error)}") from error
 
 
 def demo_photo() -> Path:
@@ -77,7 +77,7 @@ def demo_photo() -> Path:
     return Path(str(resources.files("neural_paint") / "data" / "chelsea.jpg"))
 
 
-def _reason(error: Exception) -> str:
+def why_unreadable(error: Exception) -> str:
     if isinstance(error, ImageError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
@@ -93,7 +93,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _own_pixel_limit() -> Iterator[None]:
+def own_pixel_limit() -> Iterator[None]:
     """Replace Pillow's bound on decompression bombs, which a large photograph exceeds, by the check in `_decode`."""
     with _pillow_limit:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -103,11 +103,11 @@ def _own_pixel_limit() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _decode(path: Path, size: int | None) -> tuple[Image.Image, int | None]:
+def decode_image(path: Path, size: int | None) -> tuple[Image.Image, int | None]:
     """The first frame as stored, and its EXIF orientation."""
-    with path.open("rb") as file, _own_pixel_limit(), warnings.catch_warnings():
+    with path.open("rb") as file, own_pixel_limit(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged metadata, which are ignored here
-        image = Image.open(file, formats=_READ_FORMATS)
+        image = Image.open(file, formats=READ_FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise ImageError(f"it has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
         if size is not None:
@@ -115,7 +115,7 @@ def _decode(path: Path, size: int | None) -> tuple[Image.Image, int | None]:
             image.draft(None, (int(width * _REDUCING_GAP), int(height * _REDUCING_GAP)))
         image.load()
         # After loading: some decoders turn the picture themselves and drop the tag.
-        return image, _orientation(image)
+        return image, orientation_of(image)
 
 
 def _fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -129,27 +129,32 @@ def _opaque_srgb(
 ) -> Image.Image:
     """The picture at its final size, opaque, in sRGB and upright: cheap steps last, once it is small."""
     profile = image.info.get("icc_profile")
-    image = _to_eight_bits(image)
+    image = to_eight_bits(image)
     if size is not None and max(image.size) != size:
         # Pillow resizes premultiplied where there is alpha, so that hidden colours do not bleed.
         image = image.resize(_fit(image.size, size), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    image = _to_srgb(image.convert(image.mode.removesuffix("A")), profile)
+    image = to_srgb(image.convert(image.mode.removesuffix("A")), profile)
     if alpha is not None:
         canvas = Image.new("RGB", image.size, tuple(round(255 * value) for value in background))
         canvas.paste(image, mask=alpha)
         image = canvas
+    return turned_upright(image, orientation)
+
+
+def turned_upright(image: Image.Image, orientation: int | None) -> Image.Image:
+    """The picture as its camera was held, by the EXIF orientation."""
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _orientation(image: Image.Image) -> int | None:
+def orientation_of(image: Image.Image) -> int | None:
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # damaged EXIF raises many types; the picture is shown as stored
         return None
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
+def to_eight_bits(image: Image.Image) -> Image.Image:
     """The same pixels in mode L, LA, RGB, RGBA or CMYK."""
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and "transparency" not in image.info:
         return image
@@ -174,7 +179,7 @@ def _scale_grey(image: Image.Image) -> Image.Image:
     return Image.merge("LA", (grey, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))))
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if not profile:
         return image.convert("RGB")
     try:

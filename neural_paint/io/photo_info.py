@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from neural_paint.io.images import _READ_FORMATS, ImageError, _orientation, _own_pixel_limit, _reason
+from neural_paint.io.images import READ_FORMATS, ImageError, orientation_of, own_pixel_limit, why_unreadable
 
 # EXIF orientations whose picture stands upright only after a quarter turn.
 _QUARTER_TURNS = (5, 6, 7, 8)
@@ -29,11 +29,11 @@ def photo_info(path: str | os.PathLike[str]) -> PhotoInfo:
         ImageError: the file cannot be read as an image.
     """
     try:
-        with Path(path).open("rb") as file, _own_pixel_limit():
-            image = Image.open(file, formats=_READ_FORMATS)
+        with Path(path).open("rb") as file, own_pixel_limit():
+            image = Image.open(file, formats=READ_FORMATS)
             width, height = image.size
-            if _orientation(image) in _QUARTER_TURNS:
+            if orientation_of(image) in _QUARTER_TURNS:
                 width, height = height, width
             return PhotoInfo(height, width, getattr(image, "n_frames", 1))
     except Exception as error:  # damaged files make Pillow's decoders raise many types
-        raise ImageError(f"cannot read {path}: {_reason(error)}") from error
+        raise ImageError(f"cannot read {path}: {why_unreadable(error)}") from error
