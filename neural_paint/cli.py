@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import torch
 import typer
 
 from neural_paint import __version__, backends
-from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
-from neural_paint.io import ImageError, demo_photo, load_brush
+from neural_paint.brushes import BRUSHES
+from neural_paint.cli_options import Device, VideoSeconds, VideoSize, named_brush, within
+from neural_paint.io import ImageError, demo_photo
 from neural_paint.paint_command import PaintOptions, paint_photos
 from neural_paint.paint_jobs import plan_jobs
 from neural_paint.painting_files import VideoOptions
@@ -56,47 +56,6 @@ def _complain(message: str, status: int) -> int:
     return status
 
 
-def _within(low: float, high: float) -> Callable[[Any], Any]:
-    """A check of an option's value; an option that is not given passes."""
-
-    def check(value: Any) -> Any:
-        if value is not None and not low <= value <= high:
-            raise typer.BadParameter(f"must be in {low:,} .. {high:,}, got {value}")
-        return value
-
-    return check
-
-
-def _device(name: str) -> str:
-    """A device that `paint` has a kernel for; `auto` is the fastest of them."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() and _has_kernel("cuda") else "cpu"
-    listed = "`neural-paint info` lists what can"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise typer.BadParameter(f"must be auto, cpu, cuda or cuda:N, got {name}") from None
-    if (device.index or 0) >= (torch.cuda.device_count() if device.type == "cuda" else 1):
-        raise typer.BadParameter(f"{name} cannot be used here, as torch finds no such device; {listed}")
-    if not _has_kernel(device):
-        raise typer.BadParameter(f"{name} cannot be used here, as there is no kernel for it; {listed}")
-    return name
-
-
-def _has_kernel(device: torch.device | str) -> bool:
-    return backends.available(device)[0] != "reference"
-
-
-def _brush(name: str) -> Brush | BitmapBrush:
-    """The brush of that name, or else the one in that file."""
-    if name in BRUSHES:
-        return BRUSHES[name]
-    if not Path(name).exists():
-        what = f"must be one of {', '.join(BRUSHES)}, or an image file, and there is no file {name}"
-        raise typer.BadParameter(what, param_hint="'--brush'")
-    return load_brush(name)
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"neural-paint {__version__}")
@@ -112,29 +71,6 @@ def _program(
 ) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
-
-
-# Options that several commands have.
-_Device = Annotated[
-    str, typer.Option(metavar="NAME", help="Where to compute: auto, cpu, cuda or cuda:N.", callback=_device)
-]
-_VideoSeconds = Annotated[
-    float,
-    typer.Option(
-        metavar="S",
-        help="Length of the video in seconds; the last fifth, two seconds at most, shows the finished painting.",
-        callback=_within(0.5, 600),
-    ),
-]
-_VideoSize = Annotated[
-    int | None,
-    typer.Option(
-        metavar="PX",
-        help="Longest side of the video. [default: that of the painting, at most 1920 (.gif: 480)]",
-        callback=_within(2, 8192),
-        show_default=False,
-    ),
-]
 
 
 @app.command()
@@ -154,20 +90,20 @@ def paint(
         list[Path] | None, typer.Argument(help="The photograph, or several.", metavar="PHOTO", show_default=False)
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Paint the photograph that comes with the program.")] = False,
-    strokes: Annotated[int, typer.Option(metavar="N", help="Number of strokes.", callback=_within(1, 1_000_000))] = 500,
+    strokes: Annotated[int, typer.Option(metavar="N", help="Number of strokes.", callback=within(1, 1_000_000))] = 500,
     steps: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             help=f"Steps of optimisation. [default: {DEFAULT_STEPS}]",
-            callback=_within(1, 10_000_000),
+            callback=within(1, 10_000_000),
             show_default=False,
         ),
     ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(
-            metavar="S", help="Seconds of optimisation, instead of --steps.", callback=_within(0.001, 1_000_000)
+            metavar="S", help="Seconds of optimisation, instead of --steps.", callback=within(0.001, 1_000_000)
         ),
     ] = None,
     size: Annotated[
@@ -175,7 +111,7 @@ def paint(
         typer.Option(
             metavar="PX",
             help="Longest side of the painting in pixels. [default: that of the photograph]",
-            callback=_within(1, 65_500),
+            callback=within(1, 65_500),
             show_default=False,
         ),
     ] = None,
@@ -185,7 +121,7 @@ def paint(
             metavar="PX",
             help="Longest side of the reduced photograph that the strokes are fitted to: more shows finer detail and "
             "takes longer. The painting's own size is --size.",
-            callback=_within(16, 16_384),
+            callback=within(16, 16_384),
         ),
     ] = 320,
     brush: Annotated[
@@ -201,10 +137,10 @@ def paint(
         typer.Option(
             metavar="N",
             help="Of the random numbers: equal seeds and steps give equal paintings on one CPU.",
-            callback=_within(0, 2**63 - 1),
+            callback=within(0, 2**63 - 1),
         ),
     ] = 0,
-    device: _Device = "auto",
+    device: Device = "auto",
     save: Annotated[
         str | None,
         typer.Option(
@@ -223,8 +159,8 @@ def paint(
             show_default=False,
         ),
     ] = None,
-    video_seconds: _VideoSeconds = 10,
-    video_size: _VideoSize = None,
+    video_seconds: VideoSeconds = 10,
+    video_size: VideoSize = None,
 ) -> int:
     """Paint photographs. Ctrl-C stops early and writes the painting as it is then."""
     if bool(photos) == demo:
@@ -237,7 +173,7 @@ def paint(
         seconds=seconds,
         size=size,
         fit=fit,
-        brush=_brush(brush),
+        brush=named_brush(brush),
         brush_name=brush if brush in BRUSHES else Path(brush).name,
         seed=seed,
         device=device,
@@ -267,17 +203,17 @@ def render(
         typer.Option(
             metavar="PX",
             help="Longest side of the painting in pixels. [default: as it was painted]",
-            callback=_within(1, 65_500),
+            callback=within(1, 65_500),
             show_default=False,
         ),
     ] = None,
-    device: _Device = "auto",
+    device: Device = "auto",
     video: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A time-lapse to write, stroke by stroke: .mp4 or .gif.", show_default=False),
     ] = None,
-    video_seconds: _VideoSeconds = 10,
-    video_size: _VideoSize = None,
+    video_seconds: VideoSeconds = 10,
+    video_size: VideoSize = None,
 ) -> int:
     """Paint the strokes that `paint --save` wrote, at any size. Ctrl-C stops it and leaves no unfinished file."""
     if output is None and video is None:

@@ -9,7 +9,7 @@ import torch
 from command_line import QUICK, fails, run
 from PIL import Image
 
-from neural_paint import __version__, backends, cli
+from neural_paint import __version__, backends, cli_options
 from neural_paint.io import load_image, load_strokes, save_image
 from neural_paint.tasks import render
 
@@ -161,7 +161,7 @@ def test_the_fastest_device_is_chosen(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     monkeypatch.setattr(backends, "available", lambda device: kernels)
-    assert cli._device("auto") == device
+    assert cli_options.device("auto") == device
 
 
 @pytest.mark.gpu

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from neural_paint.ops.stroke_mask import stroke_mask
 from neural_paint.painters.actions import ACTION_SIZE, STROKE_SIZE
 
 Painter = TypeVar("Painter", bound="NeuralPainter")
@@ -103,6 +104,35 @@ class NeuralPainter(nn.Module):
             (..., 3, 64, 64), in the painter's dtype, or float32 where that is a half type.
         """
         return self._run(self._preactivation, actions, noise, generator, chunk)
+
+    def coverage(
+        self,
+        actions: Tensor,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        size: int = STROKE_SIZE,
+        chunk: int | None = None,
+    ) -> Tensor:
+        """Alpha of the strokes, which are laid in the colours of their actions: `composite_patches` takes them as masks.
+
+        A painter of pictures does not say how opaque its paint is: its alpha is the darkness of the picture, 1 at its
+        darkest pixel (`stroke_mask`).
+
+        Args:
+            actions, noise, generator, chunk: see `forward`.
+            size: side of the masks in pixels; painters of pictures have 64 alone.
+
+        Returns:
+            (..., size, size) in [0, 1].
+
+        Raises:
+            ValueError: see `forward`, or the painter has no masks of that size.
+        """
+        if size != self.stroke_size:
+            raise ValueError(f"size must be {self.stroke_size} for a {self.kind} painter, got {size}")
+        x = self.preactivation(actions, noise, generator, chunk=chunk)
+        return stroke_mask(x, logits=True) if self.ends_in_sigmoid else stroke_mask(self.activate(x))
 
     def _run(
         self,

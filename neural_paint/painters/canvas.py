@@ -261,12 +261,11 @@ class NeuralCanvas:
             actions = preprocess(actions)
         if self.connected:
             actions = connect(actions, self.grid.strokes_per_block)
-        x = self.painter.preactivation(actions, noise, generator, chunk=chunk)
-        # No number's activation is below that of the least.
-        colors = actions[..., COLOR.slice] if self.paint == "action" else self.painter.activate(x.amin((-2, -1)))
-        if self.painter.ends_in_sigmoid:
-            return stroke_mask(x, logits=True), colors
-        return stroke_mask(self.painter.activate(x)), colors
+        if self.paint == "action":
+            masks = self.painter.coverage(actions, noise, generator, chunk=chunk)
+            return masks, actions[..., COLOR.slice]
+        strokes = self.painter(actions, noise, generator, chunk=chunk)
+        return stroke_mask(strokes), strokes.amin((-2, -1))
 
     def _under(self, actions: Tensor, background: Tensor | None) -> Tensor:
         size = (COLOR.size, *self.size)

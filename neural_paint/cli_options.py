@@ -1,0 +1,77 @@
+"""Checks and options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from neural_paint import backends
+from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
+from neural_paint.io import load_brush
+
+
+def within(low: float, high: float) -> Callable[[Any], Any]:
+    """A check of an option's value; an option that is not given passes."""
+
+    def check(value: Any) -> Any:
+        if value is not None and not low <= value <= high:
+            raise typer.BadParameter(f"must be in {low:,} .. {high:,}, got {value}")
+        return value
+
+    return check
+
+
+def device(name: str) -> str:
+    """A device that `paint` has a kernel for; `auto` is the fastest of them."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() and _has_kernel("cuda") else "cpu"
+    listed = "`neural-paint info` lists what can"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise typer.BadParameter(f"must be auto, cpu, cuda or cuda:N, got {name}") from None
+    if (device.index or 0) >= (torch.cuda.device_count() if device.type == "cuda" else 1):
+        raise typer.BadParameter(f"{name} cannot be used here, as torch finds no such device; {listed}")
+    if not _has_kernel(device):
+        raise typer.BadParameter(f"{name} cannot be used here, as there is no kernel for it; {listed}")
+    return name
+
+
+def _has_kernel(device: torch.device | str) -> bool:
+    return backends.available(device)[0] != "reference"
+
+
+def named_brush(name: str) -> Brush | BitmapBrush:
+    """The brush of that name, or else the one in that file."""
+    if name in BRUSHES:
+        return BRUSHES[name]
+    if not Path(name).exists():
+        what = f"must be one of {', '.join(BRUSHES)}, or an image file, and there is no file {name}"
+        raise typer.BadParameter(what, param_hint="'--brush'")
+    return load_brush(name)
+
+
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="Where to compute: auto, cpu, cuda or cuda:N.", callback=device)
+]
+VideoSeconds = Annotated[
+    float,
+    typer.Option(
+        metavar="S",
+        help="Length of the video in seconds; the last fifth, two seconds at most, shows the finished painting.",
+        callback=within(0.5, 600),
+    ),
+]
+VideoSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX",
+        help="Longest side of the video. [default: that of the painting, at most 1920 (.gif: 480)]",
+        callback=within(2, 8192),
+        show_default=False,
+    ),
+]
