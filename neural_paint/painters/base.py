@@ -114,7 +114,7 @@ class NeuralPainter(nn.Module):
         size: int = STROKE_SIZE,
         chunk: int | None = None,
     ) -> Tensor:
-        """Alpha of the strokes, which are laid in the colours of their actions: `composite_patches` takes them as masks.
+        """Alpha of the strokes, laid in the colours of their actions: `composite_patches` takes them as masks.
 
         A painter of pictures does not say how opaque its paint is: its alpha is the darkness of the picture, 1 at its
         darkest pixel (`stroke_mask`).
