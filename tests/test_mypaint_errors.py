@@ -112,7 +112,7 @@ def test_a_brush_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert mypaint.find_brush("mine/wide brush") == folder / "wide brush.myb"
     with pytest.raises(mypaint.BrushError, match="there is no brush mine/thin among the 1 that are installed"):
         mypaint.find_brush("mine/thin")
-    with pytest.raises(mypaint.BrushError, match="there is no brush file .*thin.myb"):
+    with pytest.raises(mypaint.BrushError, match=r"there is no brush file .*thin\.myb"):
         mypaint.find_brush(tmp_path / "thin.myb")
 
 
@@ -120,7 +120,7 @@ def test_no_brushes_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("XDG_DATA_HOME", "XDG_DATA_DIRS"):
         monkeypatch.setenv(name, str(tmp_path))
     assert mypaint.brushes() == []
-    with pytest.raises(mypaint.MyPaintMissing, match="libmypaint-1.5-1 and mypaint-brushes"):
+    with pytest.raises(mypaint.MyPaintMissing, match=r"libmypaint-1\.5-1 and mypaint-brushes"):
         mypaint.find_brush("classic/dry_brush")
 
 
@@ -138,5 +138,5 @@ def test_another_library_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) ->
     from neural_paint import _C
 
     monkeypatch.setattr(library, "NAMES", (_C.__file__,))
-    with pytest.raises(mypaint.MyPaintMissing, match="undefined symbol|not found"):
+    with pytest.raises(mypaint.MyPaintMissing, match=r"undefined symbol|not found"):
         mypaint.require()
