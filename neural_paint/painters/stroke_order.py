@@ -32,8 +32,8 @@ class Epoch:
 
     def __init__(self, counts: Sequence[int], seed: int, number: int) -> None:
         """`counts` are the strokes of each shard."""
-        self._key = (seed, number)
-        shards = permutation(len(counts), *self._key, 0)
+        self._seed, self._number = seed, number
+        shards = permutation(len(counts), number, 0, 0, seed)
         lanes = min(LANES, len(counts))
         self.lanes = [shards[lane::lanes].tolist() for lane in range(lanes)]
         self._lengths = np.array([sum(counts[shard] for shard in lane) for lane in self.lanes])
@@ -54,5 +54,5 @@ class Epoch:
     def places(self, window: int) -> list[np.ndarray]:
         """For the next strokes of each lane, where in the window they come."""
         sizes = self._read[window + 1] - self._read[window]
-        places = permutation(int(sizes.sum()), *self._key, 1, window)
+        places = permutation(int(sizes.sum()), self._number, 1, window, self._seed)
         return np.split(places, np.cumsum(sizes)[:-1])
