@@ -5,6 +5,7 @@ from neural_paint.painters.canvas import Grid, NeuralCanvas, connect, grey, opaq
 from neural_paint.painters.checkpoints import load_painter, save_painter
 from neural_paint.painters.gan import Critic, GANPainter, Generator
 from neural_paint.painters.npx import NPXPainter
+from neural_paint.painters.stroke_data import StrokeData
 from neural_paint.painters.vae import ActionPredictor, Decoder, Encoder, VAEPainter, reparameterise
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "NPXPainter",
     "NeuralCanvas",
     "NeuralPainter",
+    "StrokeData",
     "VAEPainter",
     "connect",
     "grey",
