@@ -171,7 +171,5 @@ def test_two_runs_do_not_write_to_one_folder(tmp_path: Path, brush: str) -> None
 
 def test_rejects_bad_recipes() -> None:
     for bad in ({"strokes": 0}, {"strokes": 5, "seed": -1}, {"strokes": 5, "shard": 0}, {"strokes": 5, "shard": 10**6}):
-        with pytest.raises(
-            ValueError, match=r"strokes must be positive, seed not negative and shard in 1 \.\. 300,000, got"
-        ):
+        with pytest.raises(ValueError, match=r"and shard in 1 \.\. 300,000, got"):
             Recipe(**bad)
