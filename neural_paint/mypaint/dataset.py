@@ -95,10 +95,6 @@ def make_dataset(
     """
     brush = find_brush(recipe.brush)
     manifest = _manifest(recipe, brush, paint)
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OSError(error.errno or errno.EIO, f"cannot write {folder}: {error.strerror}") from error
     with _locked(Path(folder)):
         _adopt(Path(folder), manifest)
         there = _finished(Path(folder), recipe)
@@ -131,8 +127,12 @@ def _manifest(recipe: Recipe, brush: Path, paint: Paint) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """No two runs write to a folder at the same time."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Make the folder; no two runs write to it at the same time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, f"cannot write {folder}: {error.strerror}") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
