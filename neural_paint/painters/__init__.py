@@ -6,6 +6,7 @@ from neural_paint.painters.checkpoints import load_painter, save_painter
 from neural_paint.painters.dab import DabPainter
 from neural_paint.painters.gan import Critic, GANPainter, Generator
 from neural_paint.painters.npx import NPXPainter
+from neural_paint.painters.stroke_data import StrokeData
 from neural_paint.painters.vae import ActionPredictor, Decoder, Encoder, VAEPainter, reparameterise
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "NPXPainter",
     "NeuralCanvas",
     "NeuralPainter",
+    "StrokeData",
     "VAEPainter",
     "connect",
     "grey",
