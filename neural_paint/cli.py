@@ -11,6 +11,7 @@ import typer
 from neural_paint import __version__, backends
 from neural_paint.brushes import BRUSHES
 from neural_paint.cli_options import Device, VideoSeconds, VideoSize, named_brush, within
+from neural_paint.dataset_command import dataset
 from neural_paint.io import ImageError, demo_photo
 from neural_paint.paint_command import PaintOptions, paint_photos
 from neural_paint.paint_jobs import plan_jobs
@@ -30,6 +31,7 @@ Examples:
   neural-paint paint holidays/*.jpg -o paintings/  (one painting for each photograph)
   neural-paint paint --demo -o painting.png        (the photograph that comes with the program)
   neural-paint render strokes.json -o poster.png --size 8192
+  neural-paint dataset --strokes 100000 -o strokes/
   neural-paint info
 """
 
@@ -232,6 +234,9 @@ def render(
         return _complain(reason(error), 1)
     except KeyboardInterrupt:
         return _complain("interrupted, nothing unfinished was left", 130)
+
+
+app.command()(dataset)
 
 
 @app.command()
