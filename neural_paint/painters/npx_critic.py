@@ -1,8 +1,8 @@
 """The critic that Neural Painters X ("The Joy of Neural Painting", arXiv:2111.10283) was trained with.
 
 It sees strokes alone, not actions. Its layers are those of fastai's critic: convolutions of spectral norm 1 and leaky
-ReLUs, one densely connected block, self-attention (Zhang et al., arXiv:1805.08318) at 8 x 8 pixels, and dropout of whole
-channels. It has 11.19 million weights at width 64.
+ReLUs, one densely connected block, self-attention (Zhang et al., arXiv:1805.08318) at 16 x 16 pixels, and dropout of
+whole channels. It has 11.19 million weights at width 64.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -105,7 +105,7 @@ class EfficientNetLite0(FeatureNetwork):
 
     def forward(self, images: Tensor) -> Tensor:
         x = self._stem(images)
-        for block in self._blocks:
+        for block in self._of_blocks():
             x = block.reduced(x, block.expanded(x))
         x = F.relu6(self._bn1(self._conv_head(x)))
         return self._fc(x.mean((2, 3)))
@@ -114,12 +114,15 @@ class EfficientNetLite0(FeatureNetwork):
         self._check_layers(layers)
         x = self._stem(images)
         found = {"stem": x}
-        for i, block in enumerate(self._blocks):
+        for i, block in enumerate(self._of_blocks()):
             if found.keys() >= set(layers):
                 break
             found[f"expand{i}"] = expanded = block.expanded(x)
             x = block.reduced(x, expanded)
         return [found[layer] for layer in layers]
+
+    def _of_blocks(self) -> Iterator[_Block]:
+        return (block for block in self._blocks if isinstance(block, _Block))
 
     def _stem(self, images: Tensor) -> Tensor:
         x = (images * 255 - 127) / 128

@@ -21,6 +21,9 @@ class VGG16BN(FeatureNetwork):
 
     layers = ("relu1", "relu2", "relu3", "relu4", "relu5")
     _ENDS = (5, 12, 22, 32, 42)
+    convolutions: nn.Sequential
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, convolutions: nn.Sequential) -> None:
         super().__init__()
@@ -55,7 +58,7 @@ class VGG16BN(FeatureNetwork):
         ends = {layer: self._ENDS[self.layers.index(layer)] for layer in layers}
         x = (images - self.mean) / self.deviation
         found = {}
-        for i, module in enumerate(self.convolutions[: max(ends.values()) + 1]):
+        for i, module in enumerate(list(self.convolutions)[: max(ends.values()) + 1]):
             x = module(x)
             found[i] = x
         return [found[ends[layer]] for layer in layers]

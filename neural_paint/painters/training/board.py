@@ -65,7 +65,7 @@ class Board:
         except ImportError:
             say("TensorBoard shows nothing of this, as it is not installed: pip install 'neural-paint[train]'")
             return
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def losses(self, step: int, losses: Mapping[str, float]) -> None:
         self._scalars(step, "losses", losses)

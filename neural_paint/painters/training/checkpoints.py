@@ -61,5 +61,5 @@ def _checksum(state: dict[str, Tensor]) -> int:
     checksum = 0
     for name in sorted(state):
         checksum = zlib.crc32(name.encode(), checksum)
-        checksum = zlib.crc32(state[name].reshape(-1).view(torch.uint8).numpy(), checksum)
+        checksum = zlib.crc32(state[name].reshape(-1).view(torch.uint8).numpy().data, checksum)
     return checksum

@@ -1,4 +1,4 @@
-"""What a training is told: dataclasses with the published numbers as defaults, read from TOML or JSON files and flags."""
+"""What a training is told: dataclasses with the published numbers as defaults, read from files and flags."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from neural_paint.painters.training.schedules import piecewise
 
 class GANRecipe(Recipe):
     shown = ("distance", "penalty", "reconstruction")
+    painter: GANPainter
 
     def __init__(self, config: GANConfig, setting: Setting) -> None:
         super().__init__(setting)

@@ -17,8 +17,9 @@ from neural_paint.painters.training.losses import critic_cross_entropy, painter_
 from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
 from neural_paint.perception import VGG16BN, EfficientNetLite0, FeatureLoss
 
+_Network = type[EfficientNetLite0] | type[VGG16BN]
 # Activations of a fourth, an eighth and a sixteenth of the picture's size: in VGG16 layers 22, 32 and 42, as published.
-_LAYERS = {
+_LAYERS: dict[str, tuple[_Network, tuple[str, ...]]] = {
     "efficientnet-lite0": (EfficientNetLite0, ("expand3", "expand5", "expand9")),
     "vgg16-bn": (VGG16BN, ("relu3", "relu4", "relu5")),
 }
@@ -26,6 +27,7 @@ _LAYERS = {
 
 class NPXRecipe(Recipe):
     shown = ("features", "critic", "painter")
+    painter: NPXPainter
 
     def __init__(self, config: NPXConfig, setting: Setting) -> None:
         super().__init__(setting)

@@ -103,7 +103,8 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return self.trainer.step >= self.config.steps and (self.folder / EVALUATION).exists()
+        path = self.folder / EVALUATION
+        return path.exists() and json.loads(path.read_text(encoding="utf-8"))["steps"] == self.trainer.step
 
     def train(self) -> Outcome:
         """Do what is left of the steps; a signal stops it after a checkpoint.
@@ -156,7 +157,7 @@ class Run:
         painter = self.trainer.recipe.painter
         evaluation = evaluate(painter, self._validation)
         save_painter(painter, self.folder / PAINTER)
-        write_atomic(self.folder / EVALUATION, _json(dataclasses.asdict(evaluation)))
+        write_atomic(self.folder / EVALUATION, _json({"steps": self.trainer.step, **dataclasses.asdict(evaluation)}))
         return evaluation
 
     def _describe(self, report: Report, observer: Observer, speed: float) -> str:

@@ -12,7 +12,7 @@ def piecewise(step: int, values: Sequence[float], boundaries: Sequence[int]) -> 
 
 
 def cosine(step: int, steps: int, peak: float, warmup: int = 0, last: float = 0.0) -> float:
-    """Up from 0 to `peak` in a straight line in `warmup` steps, then down to `last` as half a cosine at step `steps`."""
+    """Up to `peak` in a straight line in `warmup` steps, then as half a cosine down to `last` at step `steps`."""
     if step < warmup:
         return peak * (step + 1) / warmup
     share = (step - warmup) / max(steps - warmup, 1)

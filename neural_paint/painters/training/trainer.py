@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from neural_paint.painters.evaluation import as_pictures
-from neural_paint.painters.training.config import GANConfig, NPXConfig, RegressionConfig, TrainConfig, VAEConfig
+from neural_paint.painters.training.config import (
+    GANConfig,
+    NPXConfig,
+    Precision,
+    RegressionConfig,
+    TrainConfig,
+    VAEConfig,
+)
 from neural_paint.painters.training.gan import GANRecipe
 from neural_paint.painters.training.npx import NPXRecipe
 from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting
@@ -152,7 +159,7 @@ class Trainer:
             optimizer.state[weight][name] = like.copy_(tensor)
 
 
-def choose_precision(config: TrainConfig, device: torch.device) -> str:
+def choose_precision(config: TrainConfig, device: torch.device) -> Precision:
     """float32 or bfloat16."""
     if config.precision != "auto":
         return config.precision

@@ -18,6 +18,7 @@ from neural_paint.painters.vae import Encoder, VAEPainter, reparameterise
 
 class VAERecipe(Recipe):
     shown = ("reconstruction", "divergence", "predictor")
+    painter: VAEPainter
 
     def __init__(self, config: VAEConfig, setting: Setting) -> None:
         super().__init__(setting)

@@ -25,12 +25,14 @@ class World:
     size: int = 1
 
     @classmethod
-    def join(cls) -> World:
+    def join(cls, device: str = "cpu") -> World:
         """Of the processes that torchrun started; alone without it."""
         if "WORLD_SIZE" not in os.environ:
             return cls()
-        # Signals are agreed upon by numbers on the CPU, also where gradients are on GPUs.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        if device.startswith("cuda"):
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        # Numbers on the CPU, such as signals, go by gloo also where gradients are on GPUs.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo")
         return cls(dist.get_rank(), dist.get_world_size())
 
     def leave(self) -> None:
@@ -118,12 +120,12 @@ class _Sum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return _Sum.apply(grad)
 
 
 class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation by the statistics of the global batch; `SyncBatchNorm` has no CPU and no second derivative."""
+    """Batch normalisation by the statistics of the global batch; torch's own has no second derivative."""
 
     def __init__(self, norm: nn.modules.batchnorm._BatchNorm, world: World) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum)
