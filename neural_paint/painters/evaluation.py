@@ -27,8 +27,8 @@ class Evaluation:
     Attributes:
         strokes: how many.
         mse: mean squared error of a value in [0, 1].
-        ssim: structural similarity, with a Gaussian window of 11 pixels and deviation 1.5, mean over strokes; None
-            where the package that computes it is missing.
+        ssim: structural similarity, by a Gaussian window of 11 pixels and deviation 1.5, mean over all pixels of all
+            strokes; None where the package that computes it is missing.
         strokes_per_second: painted, in batches, on the painter's device.
     """
 
