@@ -67,7 +67,7 @@ def test_gradients_reach_the_picture(network):
 )
 def test_missing_weights_are_one_sentence(network, module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(NetworkMissing, match="needs .*pip install"):
+    with pytest.raises(NetworkMissing, match=r"needs .*pip install"):
         network.pretrained()
 
 

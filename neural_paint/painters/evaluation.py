@@ -38,10 +38,10 @@ class Evaluation:
     strokes_per_second: float
 
 
-def as_pictures(strokes: Tensor, device: torch.device) -> Tensor:
-    """uint8 (M, 3, 64, 64) -> float32 in [0, 1] on the device, channels last; bytes are what is moved."""
+def as_pictures(strokes: Tensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 (M, 3, 64, 64) -> values in [0, 1] on the device, channels last; bytes are what is moved."""
     moved = strokes.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-    return moved.float().div_(255)
+    return moved.to(dtype).div_(255)
 
 
 def ssim_is_available() -> bool:

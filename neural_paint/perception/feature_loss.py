@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neural_paint.painters.layers import full_precision
 from neural_paint.perception.network import FeatureNetwork
 
 
 def gram_matrix(features: Tensor) -> Tensor:
     """(M, C, H, W) -> (M, C, C): how often channels are active together, a share of C H W."""
-    flat = features.flatten(2).float()
+    flat = full_precision(features.flatten(2))
     return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
 
 
@@ -44,7 +45,7 @@ class FeatureLoss(nn.Module):
             wanted = self.network.features(targets, self.layers)
         loss = F.l1_loss(images, targets)
         for found, target, weight in zip(self.network.features(images, self.layers), wanted, self.weights, strict=True):
-            loss = loss + weight * F.l1_loss(found.float(), target.float())
+            loss = loss + weight * F.l1_loss(full_precision(found), full_precision(target))
             if self.gram_weight:
                 difference = F.l1_loss(gram_matrix(found), gram_matrix(target))
                 loss = loss + weight**2 * self.gram_weight * difference

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from neural_paint.painters.gan import Critic, GANPainter
+from neural_paint.painters.layers import full_precision
 from neural_paint.painters.training.config import GANConfig
 from neural_paint.painters.training.losses import gradient_penalty, weighted_error
 from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
@@ -59,7 +60,7 @@ class GANRecipe(Recipe):
             real = self.critic(batch.strokes, batch.actions)
             fake = self.critic(painted, batch.actions)
             penalty = gradient_penalty(lambda x: self.critic(x, batch.actions), batch.strokes, painted, epsilon)
-        distance = fake.float().mean() - real.float().mean()
+        distance = full_precision(fake).mean() - full_precision(real).mean()
         self._update("critic", self.config.penalty_weight * penalty - distance)
         return detached(distance=distance, penalty=penalty)
 
@@ -69,7 +70,7 @@ class GANRecipe(Recipe):
         self.critic.requires_grad_(False)
         with self.setting.autocast():
             painted = self._paint(batch)
-            score = self.critic(painted, batch.actions).float().mean()
+            score = full_precision(self.critic(painted, batch.actions)).mean()
         weight = config.nonwhite_weight if step < config.nonwhite_steps else 1.0
         reconstruction = weighted_error(painted, batch.strokes, weight, config.reconstruction)
         share = piecewise(step, config.reconstruction_weights, config.reconstruction_boundaries)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from neural_paint.painters.layers import full_precision
 from neural_paint.painters.npx import NPXPainter
 from neural_paint.painters.npx_critic import NPXCritic
 from neural_paint.painters.training.config import NPXConfig
@@ -60,7 +61,7 @@ class NPXRecipe(Recipe):
 
     def _score(self, strokes: Tensor) -> Tensor:
         drawn = self.setting.draws.uniform(len(strokes), self.critic.dropout_size)
-        return self.critic(strokes, drawn.to(strokes.device)).float()
+        return full_precision(self.critic(strokes, drawn.to(strokes.device)))
 
     def _match_features(self, batch: Batch, step: int) -> Losses:
         with self.setting.autocast():

@@ -32,7 +32,7 @@ class RegressionRecipe(Recipe):
         config = self.config
         with self.setting.autocast():
             painted = self.painter(batch.actions)
-        loss = (F.mse_loss if config.loss == "mse" else F.l1_loss)(painted.float(), batch.strokes)
+        loss = (F.mse_loss if config.loss == "mse" else F.l1_loss)(painted, batch.strokes)
         self._update(
             "painter", loss, cosine(step, config.steps, config.learning_rate, config.warmup_steps, config.last_rate)
         )

@@ -118,8 +118,8 @@ class Trainer:
 
     def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Batch:
         actions, strokes = next(batches)
-        device = self.setting.device
-        return Batch(actions.to(device, non_blocking=True), as_pictures(strokes, device))
+        device, dtype = self.setting.device, self.recipe.painter.dtype
+        return Batch(actions.to(device, dtype, non_blocking=True), as_pictures(strokes, device, dtype))
 
     def state(self) -> dict[str, Tensor]:
         """Weights and the optimisers' moments, by name, contiguous and on the CPU: with `step`, all that there is."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from neural_paint.painters.layers import full_precision
 from neural_paint.painters.training.config import VAEConfig
 from neural_paint.painters.training.losses import divergence, weighted_error
 from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
@@ -44,7 +45,7 @@ class VAERecipe(Recipe):
         config = self.config
         noise = self.setting.draws.normal(len(batch), self.painter.latent_size).to(batch.strokes.device)
         with self.setting.autocast():
-            mean, log_variance = (x.float() for x in self.encoder(batch.strokes))
+            mean, log_variance = (full_precision(x) for x in self.encoder(batch.strokes))
             painted = self.painter.decoder(reparameterise(mean, log_variance, noise))
         weight = config.nonwhite_weight if step < config.nonwhite_steps else 1.0
         reconstruction = weighted_error(painted, batch.strokes, weight)
@@ -55,15 +56,15 @@ class VAERecipe(Recipe):
     def _predict(self, batch: Batch, step: int) -> Losses:
         with self.setting.autocast():
             with torch.no_grad():
-                mean, log_variance = (x.float() for x in self.encoder(batch.strokes))
+                mean, log_variance = (full_precision(x) for x in self.encoder(batch.strokes))
             predicted, predicted_log_variance = self.painter.predictor(batch.actions)
         if predicted_log_variance is None:
             noise = self.setting.draws.normal(len(batch), self.painter.latent_size).to(mean.device)
-            losses = {"predictor": F.mse_loss(predicted.float(), reparameterise(mean, log_variance, noise))}
+            losses = {"predictor": F.mse_loss(full_precision(predicted), reparameterise(mean, log_variance, noise))}
         else:
             losses = {
-                "predictor": F.mse_loss(predicted.float(), mean),
-                "predictor_log_variance": F.mse_loss(predicted_log_variance.float(), log_variance),
+                "predictor": F.mse_loss(full_precision(predicted), mean),
+                "predictor_log_variance": F.mse_loss(full_precision(predicted_log_variance), log_variance),
             }
         rate = piecewise(step, self.config.predictor_rates, self.config.predictor_boundaries)
         self._update("predictor", torch.stack(list(losses.values())).sum(), rate)
