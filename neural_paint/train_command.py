@@ -153,15 +153,17 @@ def _run(config: TrainConfig, data: Path, folder: Path, device: str, world: Worl
     from neural_paint.painters.stroke_data import StrokeData
     from neural_paint.painters.training import Run
 
-    if not folder.exists():
+    try:
         folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot make the folder {folder}: {error.strerror}") from error
     train = StrokeData(data, "train", validation=config.validation)
     validation = StrokeData(data, "validation", validation=config.validation)
     if not len(validation):
         raise ValueError(f"{data} has no strokes to validate with: more strokes, or a larger validation, are needed")
     if train.duplicates and world.is_first:
         say(f"{train.duplicates:,} strokes of {data} have the action of another one")
-    if device == "cuda" and "LOCAL_RANK" in os.environ:
+    if device.startswith("cuda") and "LOCAL_RANK" in os.environ:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     return Run(config, train, validation, folder, device=device, world=world)
 

@@ -146,6 +146,8 @@ def test_another_training_is_refused(data, whole, capsys, tmp_path):
         ([], "recipe must be one of vae, gan, npx, dab, got None"),
         (["--recipe", "gan", "--set", "seed"], "a setting is given as KEY=VALUE, got 'seed'"),
         (["--recipe", "gan", "--precision", "half"], "precision must be 'auto', 'float32' or 'bfloat16', got 'half'"),
+        (["--config", "nowhere.toml"], "cannot read nowhere.toml: No such file or directory"),
+        (["--recipe", "gan", "-o", "no/where"], "cannot make the folder no/where: No such file or directory"),
         (["--recipe", "gan", "--device", "tpu"], "must be auto, cpu, cuda or cuda:N, got tpu"),
         (["--recipe", "gan", "--batch-size", "400"], "a batch is 400 strokes, and there are "),
     ],

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,15 @@ def test_settings_of_the_command_line():
     assert parsed == [("painter.dim", 8), ("loss", "l1"), ("betas", [0.5, 0.9]), ("seed", 3)]
     with pytest.raises(ValueError, match=re.escape("a setting is given as KEY=VALUE, got 'seed'")):
         parse_setting("seed")
+
+
+def test_examples_of_the_page(tmp_path):
+    page = (Path(__file__).resolve().parents[1] / "docs" / "train_painter.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```toml\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)
+    recipes = set()
+    for number, example in enumerate(examples):
+        (tmp_path / f"{number}.toml").write_text(example)
+        config = make_config(read_config(tmp_path / f"{number}.toml"))
+        recipes.add(config.recipe)
+        assert config != make_config({"recipe": config.recipe})
+    assert recipes == CONFIGS.keys()

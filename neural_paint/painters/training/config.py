@@ -195,11 +195,14 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: it is neither, or damaged.
         OSError: it cannot be read.
     """
-    if Path(path).suffix.lower() not in (".toml", ".json"):
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".toml", ".json"):
         raise ValueError(f"a config file ends in .toml or .json, got {path}")
-    text = Path(path).read_text(encoding="utf-8")
     try:
-        values = json.loads(text) if Path(path).suffix.lower() == ".json" else tomllib.loads(text)
+        text = Path(path).read_bytes().decode()
+        values = json.loads(text) if suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"cannot read {path}: {error}") from error
     if not isinstance(values, dict):
