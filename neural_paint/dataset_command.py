@@ -68,7 +68,7 @@ def dataset(
 def _make(folder: Path, recipe: Recipe, jobs: int | None) -> int:
     begun = time.perf_counter()
     steps = make_dataset(folder, recipe, jobs=jobs)
-    with contextlib.closing(steps), Progress(sys.stderr) as progress:  # type: ignore[type-var]
+    with contextlib.closing(steps), Progress(sys.stderr) as progress:
         there = done = next(steps)
         for done in steps:
             progress.show(done / recipe.strokes, partial(_state, done, done - there, begun))

@@ -155,7 +155,7 @@ def test_save_refuses_what_it_could_not_load(tmp_path):
         save_painter(painter, path)
     with pytest.raises(ValueError, match=r"ends in \.safetensors, got .*painter\.tar"):
         save_painter(GANPainter(), tmp_path / "painter.tar")
-    with pytest.raises(TypeError, match="must be one of VAEPainter, GANPainter, NPXPainter, got Linear"):
+    with pytest.raises(TypeError, match="must be one of DabPainter, VAEPainter, GANPainter, NPXPainter, got Linear"):
         save_painter(nn.Linear(1, 1), path)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
@@ -198,7 +198,10 @@ GAN16 = re.escape("a gan painter of {'dim': 16, 'noise_size': 16, 'noise': 'norm
         (lambda: changed(fc1__weight=torch.ones(4096, 5)), r"fc1.weight must have shape \(4096, 12\), got \(4096, 5\)"),
         (lambda: changed(fc1__weight=torch.ones(4096)), r"fc1.weight must have shape \(4096, 28\), got \(4096,\)"),
         (lambda: changed(fc1__weight=torch.ones(0, 0)), r"fc1.weight must have shape \(256, 12\), got \(0, 0\)"),
-        (lambda: changed(fc1__bias=None, fc1__weight=None), "it must hold the weights of a VAE, GAN or NPX painter"),
+        (
+            lambda: changed(fc1__bias=None, fc1__weight=None),
+            "it must hold the weights of a dab, VAE, GAN or NPX",
+        ),
         (lambda: changed(bn2__weight=bad((128,), math.nan)), r"bn2.weight must be finite, got nan at \(127,\)"),
         (lambda: changed(bn2__running_var=bad((128,), -2.0)), "bn2.running_var must be >= 0, got -2.0"),
         (lambda: changed(bn2__bias=torch.ones(128).double()), "bn2.bias must have the dtype .* float32, got float64"),
@@ -267,7 +270,7 @@ def test_refuses_other_files(tmp_path, monkeypatch, data, message):
         ({"version": "2"}, "it has painter version 2, this neural_paint reads up to 1"),
         ({"version": '"1"'}, "it is not a painter's file"),
         ({"format": "neural_paint.strokes"}, "its format is 'neural_paint.strokes', not 'neural_paint.painter'"),
-        ({"kind": "diffusion"}, "its kind must be one of vae, gan, npx, got 'diffusion'"),
+        ({"kind": "diffusion"}, "its kind must be one of dab, vae, gan, npx, got 'diffusion'"),
         ({"architecture": "[]"}, r"its architecture must be a JSON object, got \[\]"),
         ({"architecture": '{"width": 3}'}, "there is no painter of kind 'gan' with {'width': 3}"),
         ({"architecture": '{"dim": "x"}'}, "there is no painter of kind 'gan' with {'dim': 'x'}"),

@@ -25,6 +25,7 @@ from published_painters import (
 from neural_paint.painters import (
     ActionPredictor,
     Critic,
+    DabPainter,
     Decoder,
     Encoder,
     GANPainter,
@@ -43,6 +44,7 @@ from neural_paint.painters import (
         (Decoder, 3_625_571),
         (ActionPredictor, 33_024),
         (lambda: ActionPredictor(stochastic=False), 28_864),
+        (DabPainter, 1_670),
         (VAEPainter, 3_658_595),
         (lambda: VAEPainter(stochastic=False), 3_654_435),
         (GANPainter, 809_635),

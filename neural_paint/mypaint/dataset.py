@@ -10,7 +10,7 @@ import json
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,7 +76,7 @@ class Recipe:
 
 def make_dataset(
     folder: str | os.PathLike[str], recipe: Recipe, *, jobs: int | None = None, paint: Paint = paint_actions
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Paint random actions into files of `folder`, which is made; painting goes on with every step of the iterator.
 
     Files appear whole, one after the other, and stay whatever happens to the run: the same call goes on after the last,
@@ -95,10 +95,6 @@ def make_dataset(
     """
     brush = find_brush(recipe.brush)
     manifest = _manifest(recipe, brush, paint)
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OSError(error.errno or errno.EIO, f"cannot write {folder}: {error.strerror}") from error
     with _locked(Path(folder)):
         _adopt(Path(folder), manifest)
         there = _finished(Path(folder), recipe)
@@ -107,9 +103,10 @@ def make_dataset(
         missing = [shard for shard in range(recipe.shards) if shard not in there]
         with contextlib.closing(_blocks(recipe, missing, brush, jobs or usable_cores(), paint)) as blocks:
             for shard in missing:
-                for count in _write(Path(folder) / shard_name(shard), recipe, shard, blocks):
-                    done += count
-                    yield done
+                with contextlib.closing(_write(Path(folder) / shard_name(shard), recipe, shard, blocks)) as counts:
+                    for count in counts:
+                        done += count
+                        yield done
 
 
 def _manifest(recipe: Recipe, brush: Path, paint: Paint) -> dict[str, Any]:
@@ -130,8 +127,12 @@ def _manifest(recipe: Recipe, brush: Path, paint: Paint) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """No two runs write to a folder at the same time."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Make the folder; no two runs write to it at the same time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, f"cannot write {folder}: {error.strerror}") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,7 +182,7 @@ class _Block:
     deflated: bytes
 
 
-def _blocks(recipe: Recipe, shards: list[int], brush: Path, jobs: int, paint: Paint) -> Iterator[_Block]:
+def _blocks(recipe: Recipe, shards: list[int], brush: Path, jobs: int, paint: Paint) -> Generator[_Block, None, None]:
     """The blocks of some shards in order, painted and compressed by threads; a few are ahead."""
 
     def make(actions: np.ndarray) -> _Block:
@@ -203,7 +204,7 @@ def _blocks(recipe: Recipe, shards: list[int], brush: Path, jobs: int, paint: Pa
             pool.shutdown(cancel_futures=True)
 
 
-def _write(path: Path, recipe: Recipe, shard: int, blocks: Iterator[_Block]) -> Iterator[int]:
+def _write(path: Path, recipe: Recipe, shard: int, blocks: Iterator[_Block]) -> Generator[int, None, None]:
     """Write a shard of the next blocks; yields the strokes of each."""
     actions = recipe.actions(shard)
     with open_atomic(path) as file:

@@ -19,6 +19,7 @@ from neural_paint.io.atomic import write_atomic
 from neural_paint.io.stroke_codecs import decode_safetensors, encode_safetensors
 from neural_paint.painters.actions import ACTION_SIZE
 from neural_paint.painters.base import NeuralPainter
+from neural_paint.painters.dab import WIDTH, DabPainter
 from neural_paint.painters.gan import GANPainter
 from neural_paint.painters.npx import NPXPainter
 from neural_paint.painters.vae import VAEPainter
@@ -28,7 +29,9 @@ FORMAT = "neural_paint.painter"
 VERSION = 1
 SUFFIX = ".safetensors"
 
-_PAINTERS: dict[str, type[NeuralPainter]] = {painter.kind: painter for painter in (VAEPainter, GANPainter, NPXPainter)}
+_PAINTERS: dict[str, type[NeuralPainter]] = {
+    painter.kind: painter for painter in (DabPainter, VAEPainter, GANPainter, NPXPainter)
+}
 # The parts of a training checkpoint that paint; critic, encoder and optimisers are left out.
 _PARTS = {
     "predictor_state_dict": "predictor.",
@@ -42,7 +45,7 @@ def save_painter(painter: NeuralPainter, path: str | os.PathLike[str]) -> None:
     """Write a painter, weights and architecture, to a .safetensors file; it loads back with the same bits.
 
     Args:
-        painter: a `VAEPainter`, `GANPainter` or `NPXPainter` on any device, frozen or in training.
+        painter: a `DabPainter`, `VAEPainter`, `GANPainter` or `NPXPainter` on any device, frozen or in training.
         path: the file, which is replaced only once the new one is complete.
 
     Raises:
@@ -169,10 +172,13 @@ def _infer(state: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if any(name.startswith("generator.fc1.") for name in state):
         rows, columns = _shape(state, "generator.fc1.weight", (4096, ACTION_SIZE + 16))
         return "gan", {"dim": max(rows // 256, 1), "noise_size": max(columns - ACTION_SIZE, 0)}
+    if any(name.startswith("network.") for name in state):
+        width, _ = _shape(state, "network.0.weight", (WIDTH, 0))
+        return "dab", {"width": max(width, 1)}
     if any(name.startswith("generator.0.") for name in state):
         return "npx", {}
     found = ", ".join(list(state)[:4]) or "none"
-    raise ValueError(f"it must hold the weights of a VAE, GAN or NPX painter, got names of no painter: {found}")
+    raise ValueError(f"it must hold the weights of a dab, VAE, GAN or NPX painter, got names of no painter: {found}")
 
 
 def _shape(state: Mapping[str, Any], name: str, default: tuple[int, int]) -> tuple[int, int]:

@@ -146,6 +146,10 @@ class _Window:
     strokes: np.ndarray
 
 
+def _window(count: int) -> _Window:
+    return _Window(np.empty((count, *ACTIONS.row), np.float32), np.empty((count, *STROKES.row), STROKES.dtype))
+
+
 @dataclass(frozen=True)
 class _Pending:
     """A window that threads are filling."""
@@ -160,11 +164,12 @@ class _Pending:
 
 
 class _Readers:
-    """A context with a thread for each reader; on leaving it, they stop."""
+    """A context with a thread for each reader, and memory for two windows; on leaving it, they stop."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(LANES, thread_name_prefix="strokes")
         self._readers: list[StrokeReader] = []
+        self._used, self._free = _window(0), _window(0)
 
     def __enter__(self) -> _Readers:
         return self
@@ -179,9 +184,12 @@ class _Readers:
         self._readers = readers
 
     def begin(self, places: list[np.ndarray]) -> _Pending:
-        """A window in which every reader fills its own places; the one before must be full."""
+        """A window in which every reader fills its own places; the one before must be full, and that before it used."""
         count = 1 + max(int(own.max(initial=-1)) for own in places)
-        window = _Window(np.empty((count, *ACTIONS.row), np.float32), np.empty((count, *STROKES.row), STROKES.dtype))
+        if len(self._free.actions) < count:
+            self._free = _window(count)
+        self._used, self._free = self._free, self._used
+        window = _Window(self._used.actions[:count], self._used.strokes[:count])
         submit, arrays = self._pool.submit, (window.actions, window.strokes)
         pairs = zip(self._readers, places, strict=True)
         return _Pending(window, [submit(reader.fill, own, *arrays) for reader, own in pairs])
@@ -195,7 +203,8 @@ def _batches(pending: Callable[[_Readers], Iterator[_Pending]], count: int) -> I
         for window in _filled(pending(readers)):
             row = 0
             while row < len(window.actions):
-                part = _Window(window.actions[row : row + missing], window.strokes[row : row + missing])
+                # A copy, as the window's memory is used again.
+                part = _Window(window.actions[row : row + missing].copy(), window.strokes[row : row + missing].copy())
                 parts.append(part)
                 row += len(part.actions)
                 missing -= len(part.actions)
@@ -216,7 +225,7 @@ def _filled(windows: Iterator[_Pending]) -> Iterator[_Window]:
 
 
 def _tensors(parts: list[_Window]) -> Batch:
-    """Copies, so that a batch keeps no window in memory."""
-    actions = np.concatenate([part.actions for part in parts])
-    strokes = np.concatenate([part.strokes for part in parts])
+    first, *more = parts
+    actions = np.concatenate([part.actions for part in parts]) if more else first.actions
+    strokes = np.concatenate([part.strokes for part in parts]) if more else first.strokes
     return torch.from_numpy(actions), torch.from_numpy(strokes).permute(0, 3, 1, 2)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from neural_paint.io.atomic import open_atomic
+from neural_paint.io.atomic import write_atomic
 from neural_paint.io.npz import NpzReader
+from neural_paint.io.stroke_codecs import decode_safetensors, encode_safetensors
 from neural_paint.painters.stroke_shards import ACTIONS, list_shards, open_shard
 
-INDEX_NAME = "stroke_index.npz"
+INDEX_NAME = "stroke_index.safetensors"
+_FORMAT = "neural_paint.stroke_index"
 # Raised when the index of the same shards would be another one.
 _VERSION = 1
 # Rows read at a time: 6 MB.
@@ -101,29 +102,22 @@ def _key(shard: IndexedShard) -> tuple[str, int, int]:
 
 
 def _save(index: Path, shards: list[IndexedShard]) -> None:
-    hashes = [shard.hashes for shard in shards]
-    with open_atomic(index) as file:
-        np.savez(
-            file,
-            version=np.array(_VERSION),
-            names=np.array([shard.path.name for shard in shards]),
-            sizes=np.array([shard.size for shard in shards]),
-            changed=np.array([shard.changed for shard in shards]),
-            counts=np.array([len(part) for part in hashes]),
-            hashes=np.concatenate(hashes),
-        )
+    files = [[*_key(shard), len(shard.hashes)] for shard in shards]
+    hashes = np.concatenate([shard.hashes for shard in shards]).view(np.int64)
+    header = {"format": _FORMAT, "version": _VERSION, "files": files}
+    write_atomic(index, encode_safetensors(header, {"hashes": torch.from_numpy(hashes)}))
 
 
 def _load(index: Path) -> dict[tuple[str, int, int], np.ndarray]:
     """The hashes of each shard by its name, size and time; none where there is no whole index."""
     try:
-        with np.load(index, allow_pickle=False) as arrays:
-            if int(arrays["version"]) != _VERSION:
-                return {}
-            names, sizes, changed, counts = (arrays[name].tolist() for name in ("names", "sizes", "changed", "counts"))
-            parts = np.split(arrays["hashes"].astype(np.uint64, casting="safe"), np.cumsum(counts)[:-1])
-            if any(len(part) != count for part, count in zip(parts, counts, strict=True)):
-                return {}
-            return dict(zip(zip(names, sizes, changed, strict=True), parts, strict=True))
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        header, tensors = decode_safetensors(index.read_bytes())
+        if (header["format"], header["version"]) != (_FORMAT, _VERSION):
+            return {}
+        files, hashes = header["files"], tensors["hashes"].numpy().view(np.uint64)
+        ends = np.cumsum([count for *_, count in files])
+        if ends[-1] != len(hashes):
+            return {}
+        return {(*key,): part for (*key, _), part in zip(files, np.split(hashes, ends[:-1]), strict=True)}
+    except (OSError, ValueError, TypeError, KeyError, IndexError):
         return {}

@@ -11,8 +11,8 @@ import numpy as np
 
 from neural_paint.painters.stroke_shards import ACTIONS, STROKES, open_shard
 
-# Strokes decompressed at a time: 6 MB.
-_ROWS = 512
+# Strokes decompressed at a time: 3 MB.
+_ROWS = 256
 
 
 @dataclass(frozen=True)
