@@ -20,6 +20,7 @@ from neural_paint.painting_files import VideoOptions
 from neural_paint.progress import reason, say
 from neural_paint.render_command import RenderOptions, render_file
 from neural_paint.tasks.reconstruct import DEFAULT_STEPS
+from neural_paint.train_command import train_painter
 
 _HELP = """Paint photographs with brush strokes.
 
@@ -33,6 +34,7 @@ Examples:
   neural-paint paint --demo -o painting.png        (the photograph that comes with the program)
   neural-paint render strokes.json -o poster.png --size 8192
   neural-paint dataset --strokes 100000 -o strokes/
+  neural-paint train-painter --recipe dab --data strokes/ -o run/
   neural-paint info
 """
 
@@ -238,6 +240,7 @@ def render(
 
 
 app.command()(dataset)
+app.command()(train_painter)
 
 
 @app.command()
