@@ -126,15 +126,24 @@ def test_stages_of_npx():
 
 
 def test_regression_is_the_error_of_pictures():
-    trained, data = trainer("dab"), MemoryStrokes()
+    trained, data = trainer("gan by regression"), MemoryStrokes()
     actions, strokes = next(data.batches(8, seed=derived_seed(0, 1, 0)))
     expected = (trained.recipe.painter.train()(actions) - strokes / 255).square().mean().item()
-    assert next(iter(trained)).losses["loss"].item() == pytest.approx(expected, rel=1e-5)
+    assert next(iter(trained)).losses["error"].item() == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match=re.escape("there is no painter of kind 'gan' with {'width': 3}")):
-        trainer("dab", painter={"width": 3})
+        trainer("gan by regression", painter={"width": 3})
 
 
-@pytest.mark.parametrize("name", ["vae", "gan", "dab"])
+def test_noise_is_trained_by_the_energy_score_and_does_not_touch_the_mean():
+    noisy, silent = (trainer("dab", steps=1, energy_weight=weight) for weight in (0.5, 0.0))
+    (with_energy,), (without,) = ([report.losses for report in trained] for trained in (noisy, silent))
+    assert set(with_energy) == {"error", "energy"} and set(without) == {"error"}
+    assert torch.equal(with_energy["error"], without["error"]) and 0 < with_energy["energy"] < 1
+    weights = (trained.recipe.painter.network[0].weight for trained in (noisy, silent))
+    assert not torch.equal(*weights)
+
+
+@pytest.mark.parametrize("name", ["vae", "gan", "gan by regression"])
 def test_mixed_precision_is_close(name):
     exact, rough = (list(trainer(name, precision=precision)) for precision in ("float32", "bfloat16"))
     assert any(a.losses[loss] != b.losses[loss] for a, b in zip(exact, rough, strict=True) for loss in a.losses)

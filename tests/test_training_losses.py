@@ -13,6 +13,7 @@ from neural_paint.painters import Critic
 from neural_paint.painters.training.losses import (
     critic_cross_entropy,
     divergence,
+    energy_score,
     gradient_penalty,
     painter_cross_entropy,
     weighted_error,
@@ -98,6 +99,27 @@ def test_gradient_penalty_has_the_gradient_of_finite_differences():
             values.append(penalty().item())
         flat[index] += 1e-6
         assert (values[0] - values[1]) / 2e-6 == pytest.approx(weight.grad.view(-1)[index].item(), rel=1e-4)
+
+
+def test_energy_score_of_windows():
+    first, second, strokes = torch.rand(3, 2, 3, 8, 8, dtype=torch.float64)
+
+    def distance(a, b):
+        squares, distances = ((a - b).numpy() ** 2).mean(1), []
+        for side in (2, 4, 8):
+            places = range(0, 8 - side + 1, side // 2)
+            windows = [squares[:, y : y + side, x : x + side].mean((1, 2)) for y in places for x in places]
+            distances.append(np.sqrt(np.array(windows) + 1e-6).mean())
+        return np.mean(distances)
+
+    expected = (distance(first, strokes) + distance(second, strokes) - distance(first, second)) / 2
+    assert energy_score(first, second, strokes).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 2.0])
+def test_energy_score_is_least_for_the_distribution_of_strokes(spread):
+    strokes, first, second = torch.randn(3, 4000, 1, 8, 8)
+    assert energy_score(first, second, strokes) < energy_score(spread * first, spread * second, strokes) - 0.02
 
 
 def test_cross_entropies():

@@ -171,18 +171,20 @@ class RegressionConfig(TrainConfig):
 
     Attributes:
         kind: of the painter, as in its file.
-        loss: of pictures: "mse", the mean squared error, or "l1", the mean absolute one.
+        loss: of pictures without noise: "mse", the mean squared error, or "l1", the mean absolute one.
+        energy_weight: of the energy score of pictures with noise; 0 leaves the noise untrained.
         warmup_steps: in which the learning rate rises, before it falls as half a cosine to `last_rate`.
     """
 
     recipe: Literal["dab"] = "dab"
-    steps: Count = 20_000
+    steps: Count = 4_000
     kind: str = "dab"
     loss: Literal["mse", "l1"] = "mse"
-    learning_rate: Positive = 1e-3
+    energy_weight: Weight = 0.2
+    learning_rate: Positive = 5e-3
     last_rate: Weight = 0.0
-    warmup_steps: Steps = 200
-    betas: Betas = (0.9, 0.999)
+    warmup_steps: Steps = 100
+    betas: Betas = (0.9, 0.99)
 
 
 CONFIGS: dict[str, type[TrainConfig]] = {"vae": VAEConfig, "gan": GANConfig, "npx": NPXConfig, "dab": RegressionConfig}

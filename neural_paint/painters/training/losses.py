@@ -1,7 +1,7 @@
 """The losses that neural painters were published with, as functions of tensors.
 
 Sources: VAE and GAN, Nakano's "Neural Painters" (arXiv:1904.08410) with its TensorFlow notebooks and PyTorch port; NPX,
-"The Joy of Neural Painting" (arXiv:2111.10283). Strokes are (M, 3, 64, 64) in [0, 1].
+"The Joy of Neural Painting" (arXiv:2111.10283). The energy score is for our own. Strokes are (M, 3, 64, 64) in [0, 1].
 """
 
 from __future__ import annotations
@@ -48,6 +48,28 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], strokes: Tensor, painte
     between = torch.lerp(painted, strokes, epsilon).requires_grad_()
     (d_between,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (d_between.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def energy_score(first: Tensor, second: Tensor, strokes: Tensor) -> Tensor:
+    """Of two independent samples for each stroke (Gneiting and Raftery, "Strictly Proper Scoring Rules", 2007).
+
+    The mean distance of samples from strokes, less half of that of two samples: the least where samples are distributed
+    as strokes are. Distances are those of windows of 2, 4 and 8 pixels, the root of their mean square.
+    """
+    of_strokes = (_distance(first, strokes) + _distance(second, strokes)) / 2
+    return of_strokes - _distance(first, second) / 2
+
+
+# Sides of the windows in pixels: no more is to be alike than what they show.
+_WINDOWS = (2, 4, 8)
+# Keeps the root differentiable where pictures are equal, as white ones are.
+_LEAST_SQUARE = 1e-6
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    squares = (a - b).square().mean(1, keepdim=True)
+    distances = [(F.avg_pool2d(squares, side, side // 2) + _LEAST_SQUARE).sqrt().mean() for side in _WINDOWS]
+    return torch.stack(distances).mean()
 
 
 def critic_cross_entropy(real: Tensor, painted: Tensor) -> Tensor:
