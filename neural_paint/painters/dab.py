@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from neural_paint.painters.actions import (
     COLOR,
@@ -201,13 +202,47 @@ def _inputs(actions: Tensor, t: Tensor, step: Tensor, speed: Tensor, radius: Ten
     return torch.stack([x.expand_as(pressure) for x in inputs], -1)
 
 
+class _Exposure(torch.autograd.Function):
+    """Alpha (M, size, size) of centres and variances (M, K, 2), heights (M, K) of dabs' optical densities, and
+    opacities (M,) of strokes, without anything of the size of (M, K, 2, size) but the Gaussians themselves.
+
+    A Gaussian is the product of one along x and one along y, so that dabs add up by a matrix product.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, center: Tensor, variance: Tensor, height: Tensor, opacity: Tensor, size: int) -> Tensor:
+        along = _distances(center, size).square_().mul_(-0.5 / variance[..., None]).exp_()
+        x, y = along.unbind(1)
+        shown = ((y * height[..., None]).transpose(1, 2) @ x).neg_().exp_()
+        ctx.save_for_backward(center, variance, height, opacity, along, shown)
+        return (1 - shown) * opacity[:, None, None]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        center, variance, height, opacity, along, shown = ctx.saved_tensors
+        d_opacity = ((1 - shown) * grad).sum((1, 2))
+        d_density = grad * shown * opacity[:, None, None]
+        x, y = along.unbind(1)
+        d_along = torch.stack([y @ d_density, x @ d_density.transpose(1, 2)], 1).mul_(along)
+        d_height = d_along[:, 1].sum(-1)
+        d_along.mul_(height[:, None, :, None])
+        distance = _distances(center, along.shape[-1])
+        first = d_along.mul_(distance).sum(-1)
+        second = d_along.mul_(distance).sum(-1)
+        return first / variance, second / (2 * variance.square()), d_height, d_opacity, None
+
+
+def _distances(center: Tensor, size: int) -> Tensor:
+    """From centres (M, 2, K) to the middles of pixels, (M, 2, K, size)."""
+    pixel = (torch.arange(size, dtype=center.dtype, device=center.device) + 0.5) / size
+    return pixel - center[..., None]
+
+
 def _expose(dabs: Dabs, size: int) -> Tensor:
-    """Alpha (M, size, size). A Gaussian is the product of one along x and one along y, so that dabs add up by a matrix
-    product; a pixel, a box, widens it by the box's variance."""
-    pixel = (torch.arange(size, dtype=dabs.mass.dtype, device=dabs.mass.device) + 0.5) / size
+    """Alpha (M, size, size); a pixel, a box, widens dabs by the box's variance."""
     variance = dabs.variance + 1 / (12 * size**2)
-    away = pixel - dabs.center[..., None]
-    along_x, along_y = (-0.5 * away.square() / variance[..., None]).exp().unbind(2)
     height = dabs.mass * variance.prod(-1).rsqrt()
-    density = (along_y * height[..., None]).transpose(1, 2) @ along_x
-    return -torch.expm1(-density) * dabs.opacity[:, None, None]
+    # Both axes side by side in memory for the matrix products.
+    center, variance = (x.transpose(1, 2).contiguous() for x in (dabs.center, variance))
+    return _Exposure.apply(center, variance, height, dabs.opacity, size)
