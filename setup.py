@@ -1,7 +1,9 @@
 """Builds neural_paint._C: one library with the CPU kernels and, where nvcc is found, the CUDA kernels.
 
-The binding uses the LibTorch stable ABI, so one build runs on torch 2.10 and later, with or without CUDA.
+Its binding uses the LibTorch stable ABI, so one build runs on torch 2.10 and later, with or without CUDA.
 NEURAL_PAINT_CUDA=1 demands the CUDA kernels, =0 leaves them out; by default they follow nvcc, never a GPU.
+
+And neural_paint._mypaint, which opens libmypaint when it is used: building needs nothing of it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pybind11
 import torch
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
@@ -82,6 +85,9 @@ class BuildLibrary(build_ext):
     """Compiles every source by itself, side by side, and links all objects into one library."""
 
     def build_extension(self, ext: Extension) -> None:
+        if ext.name != "neural_paint._C":
+            super().build_extension(ext)
+            return
         nvcc = find_nvcc()
         cuda = CudaToolkit(nvcc) if nvcc else None
         sources = list(ext.sources)
@@ -124,13 +130,22 @@ setup(
     package_data={"neural_paint": ["py.typed", "*.pyi", "data/*"]},
     ext_modules=[
         Extension(
+            "neural_paint._mypaint",
+            sources=["csrc/mypaint.cpp"],
+            depends=["setup.py", *relative_paths("csrc/mypaint*.h")],
+            include_dirs=[pybind11.get_include()],
+            extra_compile_args=["-O3", "-std=c++20", "-fvisibility=hidden", "-Wall", "-g0"],
+            libraries=["dl"] if sys.platform == "linux" else [],
+            language="c++",
+        ),
+        Extension(
             "neural_paint._C",
             sources=["csrc/ops.cpp", *relative_paths("csrc/cpu/*.cpp")],
             depends=["setup.py", *relative_paths("csrc/**/*.h"), *relative_paths("csrc/**/*.cuh")],
             library_dirs=[str(TORCH / "lib")],
             extra_link_args=LINK_FLAGS,
             language="c++",
-        )
+        ),
     ],
     cmdclass={"build_ext": BuildLibrary},
 )

@@ -1,0 +1,127 @@
+// libmypaint, opened at run time: the few of its functions that painting takes, with declarations of our own.
+#pragma once
+
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace neural_paint::mypaint {
+
+struct Brush;         // MyPaintBrush
+struct TiledSurface;  // MyPaintTiledSurface: begins with a Surface
+
+// MyPaintSurface, as far as it is touched here.
+struct Surface {
+  using DrawDab = int(Surface* self, float x, float y, float radius, float red, float green, float blue, float opaque,
+                      float hardness, float alpha_eraser, float aspect_ratio, float angle, float lock_alpha,
+                      float colorize);
+  DrawDab* draw_dab;
+};
+
+// MyPaintTileRequest.
+struct TileRequest {
+  int tx, ty, readonly;
+  uint16_t* buffer;
+  void* context;
+  int thread_id, mipmap_level;
+};
+using TileFunction = void(TiledSurface*, TileRequest*);
+
+// MyPaintRectangle: what has changed.
+struct Rectangle {
+  int x, y, width, height;
+};
+
+// The library's tiles are so wide and high.
+constexpr int kTile = 64;
+// Channels of a tile's pixel: red, green and blue times alpha, and alpha. 1.0 is kOne.
+constexpr int kChannels = 4;
+constexpr int kOne = 1 << 15;
+// A TiledSurface has 112 bytes in libmypaint 1.6.
+constexpr std::size_t kSurfaceBytes = 1024;
+// MyPaintBrushState: where the brush is.
+enum State { kStateX = 0, kStateY = 1 };
+// Places that a brush of several bristles keeps smudged paint in: as many as the setting can name.
+constexpr int kSmudgeBuckets = 256;
+
+class Library {
+ public:
+  // `name` is a path, or a file name for the loader to find. Throws std::runtime_error.
+  explicit Library(const std::string& name) { open(name); }
+  Library(const Library&) = delete;
+
+  Brush* (*brush_new)(int smudge_buckets);
+  void (*brush_unref)(Brush*);
+  int (*brush_from_string)(Brush*, const char*);
+  void (*brush_set_base_value)(Brush*, int setting, float);
+  void (*brush_set_state)(Brush*, int state, float);
+  int (*brush_stroke_to)(Brush*, Surface*, float x, float y, float pressure, float xtilt, float ytilt, double seconds);
+  void (*surface_begin_atomic)(Surface*);
+  void (*surface_end_atomic)(Surface*, Rectangle*);
+  void (*tiled_surface_init)(TiledSurface*, TileFunction* start, TileFunction* end);
+  void (*tiled_surface_destroy)(TiledSurface*);
+
+  // Numbers of the settings that an action gives.
+  int log_radius, hue, saturation, value;
+  // The file.
+  std::string path;
+
+ private:
+  void open(const std::string& name);
+
+  template <typename Function>
+  void find(Function*& function, const char* name) {
+    function = reinterpret_cast<Function*>(symbol(name));
+  }
+
+  void* symbol(const char* name);
+
+  // Never closed: its OpenMP runtime would be unloaded with it.
+  void* handle_ = nullptr;
+};
+
+#if defined(_WIN32)
+
+inline void Library::open(const std::string& name) { throw std::runtime_error(name + " cannot be opened on Windows"); }
+inline void* Library::symbol(const char*) { return nullptr; }
+
+#else
+
+inline void* Library::symbol(const char* name) {
+  void* found = dlsym(handle_, name);
+  if (!found) throw std::runtime_error(dlerror());
+  return found;
+}
+
+inline void Library::open(const std::string& name) {
+  // Not RTLD_GLOBAL: it exports names such as hsv_to_rgb_float.
+  handle_ = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!handle_) throw std::runtime_error(dlerror());
+  find(brush_new, "mypaint_brush_new_with_buckets");
+  find(brush_unref, "mypaint_brush_unref");
+  find(brush_from_string, "mypaint_brush_from_string");
+  find(brush_set_base_value, "mypaint_brush_set_base_value");
+  find(brush_set_state, "mypaint_brush_set_state");
+  find(brush_stroke_to, "mypaint_brush_stroke_to");
+  find(surface_begin_atomic, "mypaint_surface_begin_atomic");
+  find(surface_end_atomic, "mypaint_surface_end_atomic");
+  find(tiled_surface_init, "mypaint_tiled_surface_init");
+  find(tiled_surface_destroy, "mypaint_tiled_surface_destroy");
+  int (*number)(const char*);
+  find(number, "mypaint_brush_setting_from_cname");
+  log_radius = number("radius_logarithmic");
+  hue = number("color_h");
+  saturation = number("color_s");
+  value = number("color_v");
+  Dl_info info;
+  path = dladdr(reinterpret_cast<void*>(brush_new), &info) ? info.dli_fname : name;
+}
+
+#endif
+
+}  // namespace neural_paint::mypaint

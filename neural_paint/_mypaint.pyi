@@ -1,0 +1,24 @@
+import numpy as np
+from numpy.typing import NDArray
+
+class Library:
+    path: str
+    def __init__(self, name: str) -> None: ...
+
+class Canvas:
+    def __init__(
+        self,
+        library: Library,
+        brush: str,
+        size: tuple[int, int],
+        background: tuple[float, float, float],
+        *,
+        clear: bool,
+        connect: bool,
+        fresh: bool,
+    ) -> None: ...
+    def draw(
+        self, actions: NDArray[np.float64], places: NDArray[np.float64], images: NDArray[np.uint8] | None = None
+    ) -> None: ...
+    def image(self) -> NDArray[np.uint8]: ...
+    def reset(self) -> None: ...
