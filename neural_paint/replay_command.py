@@ -27,7 +27,6 @@ from neural_paint.render_command import painting_of, shown
 from neural_paint.replay_sheet import Sheet, image_band, sheet_size
 from neural_paint.tasks.render import resized
 
-_BRUSH = "classic/dry_brush"
 # Strokes painted between two looks at the clock, and rows of the picture written at once.
 _RUN = 16
 _ROWS = 256
@@ -67,7 +66,7 @@ def replay(
             show_default=False,
         ),
     ] = None,
-    brush: Annotated[str, typer.Option(metavar="NAME", help="A brush of MyPaint, or a .myb file.")] = _BRUSH,
+    brush: Annotated[str, typer.Option(metavar="NAME", help="A brush of MyPaint, or a .myb file.")] = mypaint.DEFAULT_BRUSH,
     size: Annotated[
         int | None,
         typer.Option(
