@@ -66,7 +66,9 @@ def replay(
             show_default=False,
         ),
     ] = None,
-    brush: Annotated[str, typer.Option(metavar="NAME", help="A brush of MyPaint, or a .myb file.")] = mypaint.DEFAULT_BRUSH,
+    brush: Annotated[
+        str, typer.Option(metavar="NAME", help="A brush of MyPaint, or a .myb file.")
+    ] = mypaint.DEFAULT_BRUSH,
     size: Annotated[
         int | None,
         typer.Option(

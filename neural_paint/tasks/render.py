@@ -9,7 +9,7 @@ from torch import Tensor
 
 from neural_paint.action_strokes import ActionStrokes, AnyStrokes
 from neural_paint.painters.base import NeuralPainter
-from neural_paint.tasks.lay import lay
+from neural_paint.tasks.lay import lay, mask_sizes
 
 # Pixels painted at once: enough to keep every thread busy. A neural painter shows a stroke anew for each band.
 _BAND_PIXELS = 1 << 19
@@ -64,14 +64,20 @@ def render_bands(
     strokes = resized(strokes, canvas, size)
     height, width = size
     color = torch.tensor(background, dtype=strokes.dtype, device=strokes.device)[None, :, None, None]
-    boxes = strokes.bounds()[0]
+    boxes, sizes = strokes.bounds()[0], mask_sizes(strokes, painter)
     pixels = _ACTION_BAND_PIXELS if isinstance(strokes, ActionStrokes) else _BAND_PIXELS
     rows = max(1, pixels // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        band = strokes[:, (boxes[:, 1] < bottom) & (boxes[:, 3] > top)]
+        inside = (boxes[:, 1] < bottom) & (boxes[:, 3] > top)
+        band = strokes[:, inside]
         with torch.no_grad():
-            painted = lay(band.shifted(0, -top), color.expand(-1, -1, bottom - top, width), painter)
+            painted = lay(
+                band.shifted(0, -top),
+                color.expand(-1, -1, bottom - top, width),
+                painter,
+                None if sizes is None else sizes[inside.cpu()],
+            )
         yield painted
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neural_paint.action_strokes import AnyStrokes
 from neural_paint.painters.base import NeuralPainter
-from neural_paint.tasks.lay import lay
+from neural_paint.tasks.lay import lay, mask_sizes
 from neural_paint.tasks.render import resized
 
 # Strokes painted grow as this power of time: the broad ones, which come first, are laid on one by one.
@@ -53,6 +53,7 @@ def timelapse(
     strokes = resized(strokes, canvas, size)
     color = torch.tensor(background, dtype=strokes.dtype, device=strokes.device)
     frame = color[None, :, None, None].expand(-1, -1, *size).contiguous()
+    sizes = mask_sizes(strokes, painter)
     last = frames - 1 - hold
     painted = 0
     for index in range(frames):
@@ -60,6 +61,6 @@ def timelapse(
         count = math.ceil(strokes.num_strokes * time**_ACCELERATION)
         if count > painted:
             with torch.no_grad():
-                frame = lay(strokes[:, painted:count], frame, painter)
+                frame = lay(strokes[:, painted:count], frame, painter, None if sizes is None else sizes[painted:count])
             painted = count
         yield frame
