@@ -1,4 +1,4 @@
-"""Neural painters as they were published: names and shapes of weights, what they paint, checkpoints."""
+"""Neural painters, most of them as they were published: names and shapes of weights, what they paint, checkpoints."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neural_paint.painters import GANPainter, NeuralPainter, NPXPainter, VAEPainter
+from neural_paint.painters import DabPainter, GANPainter, NeuralPainter, NPXPainter, VAEPainter
 
 PAINTERS: dict[str, Callable[[], NeuralPainter]] = {
+    "dab": DabPainter,
     "vae": VAEPainter,
     "vae without noise": lambda: VAEPainter(stochastic=False),
     "gan": GANPainter,

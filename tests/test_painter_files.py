@@ -155,7 +155,7 @@ def test_save_refuses_what_it_could_not_load(tmp_path):
         save_painter(painter, path)
     with pytest.raises(ValueError, match=r"ends in \.safetensors, got .*painter\.tar"):
         save_painter(GANPainter(), tmp_path / "painter.tar")
-    with pytest.raises(TypeError, match="must be one of VAEPainter, GANPainter, NPXPainter, got Linear"):
+    with pytest.raises(TypeError, match="must be one of DabPainter, VAEPainter, GANPainter, NPXPainter, got Linear"):
         save_painter(nn.Linear(1, 1), path)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 

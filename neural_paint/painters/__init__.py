@@ -3,6 +3,7 @@
 from neural_paint.painters.base import NeuralPainter
 from neural_paint.painters.canvas import Grid, NeuralCanvas, connect, grey, opaque, palette, place_strokes, thin
 from neural_paint.painters.checkpoints import load_painter, save_painter
+from neural_paint.painters.dab import DabPainter
 from neural_paint.painters.gan import Critic, GANPainter, Generator
 from neural_paint.painters.npx import NPXPainter
 from neural_paint.painters.vae import ActionPredictor, Decoder, Encoder, VAEPainter, reparameterise
@@ -10,6 +11,7 @@ from neural_paint.painters.vae import ActionPredictor, Decoder, Encoder, VAEPain
 __all__ = [
     "ActionPredictor",
     "Critic",
+    "DabPainter",
     "Decoder",
     "Encoder",
     "GANPainter",

@@ -14,15 +14,15 @@ from neural_paint.ops.stroke_mask import stroke_mask
 from neural_paint.painters.actions import ACTION_SIZE, STROKE_SIZE
 
 Painter = TypeVar("Painter", bound="NeuralPainter")
-# Actions (M, 12) and noise (M, noise_size), or none, -> (M, 3, 64, 64).
+# Actions (M, 12) and noise (M, noise_size), or none, -> pictures (M, 3, 64, 64) or masks (M, size, size).
 Network = Callable[[Tensor, Tensor | None], Tensor]
 
 
 class NeuralPainter(nn.Module):
     """A network that paints one stroke for each action: a differentiable stand-in for a painting program.
 
-    Subclasses are `VAEPainter`, `GANPainter` and `NPXPainter`. Weights are in channels-last memory, which is faster on
-    the CPU; `painter.to(memory_format=torch.contiguous_format)` undoes that.
+    Subclasses are `DabPainter`, `VAEPainter`, `GANPainter` and `NPXPainter`. Weights are in channels-last memory, which
+    is faster on the CPU; `painter.to(memory_format=torch.contiguous_format)` undoes that.
 
     Attributes:
         kind: the painter's name in files.
@@ -155,7 +155,7 @@ class NeuralPainter(nn.Module):
             self._check_input("noise", noise, (*batch, self.noise_size))
             noise = noise.reshape(flat.shape[0], self.noise_size)
         images = network(flat, noise) if chunk is None else self._run_chunks(network, flat, noise, chunk)
-        return images.reshape(*batch, 3, self.stroke_size, self.stroke_size)
+        return images.reshape(*batch, *images.shape[1:])
 
     def sample_noise(self, batch: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
         """Noise (*batch, noise_size) for a batch of actions, in the painter's dtype and on its device.

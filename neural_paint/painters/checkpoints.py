@@ -19,6 +19,7 @@ from neural_paint.io.atomic import write_atomic
 from neural_paint.io.stroke_codecs import decode_safetensors, encode_safetensors
 from neural_paint.painters.actions import ACTION_SIZE
 from neural_paint.painters.base import NeuralPainter
+from neural_paint.painters.dab import DabPainter
 from neural_paint.painters.gan import GANPainter
 from neural_paint.painters.npx import NPXPainter
 from neural_paint.painters.vae import VAEPainter
@@ -28,7 +29,9 @@ FORMAT = "neural_paint.painter"
 VERSION = 1
 SUFFIX = ".safetensors"
 
-_PAINTERS: dict[str, type[NeuralPainter]] = {painter.kind: painter for painter in (VAEPainter, GANPainter, NPXPainter)}
+_PAINTERS: dict[str, type[NeuralPainter]] = {
+    painter.kind: painter for painter in (DabPainter, VAEPainter, GANPainter, NPXPainter)
+}
 # The parts of a training checkpoint that paint; critic, encoder and optimisers are left out.
 _PARTS = {
     "predictor_state_dict": "predictor.",
@@ -42,7 +45,7 @@ def save_painter(painter: NeuralPainter, path: str | os.PathLike[str]) -> None:
     """Write a painter, weights and architecture, to a .safetensors file; it loads back with the same bits.
 
     Args:
-        painter: a `VAEPainter`, `GANPainter` or `NPXPainter` on any device, frozen or in training.
+        painter: a `DabPainter`, `VAEPainter`, `GANPainter` or `NPXPainter` on any device, frozen or in training.
         path: the file, which is replaced only once the new one is complete.
 
     Raises:
