@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from bezier_painter import BezierPainter
 from torch import Tensor
 
 from neural_paint import ActionStrokes, Stamps, Strokes
-from neural_paint.painters import GANPainter, NeuralPainter, VAEPainter, load_painter, save_painter
+from neural_paint.painters import DabPainter, GANPainter, NeuralPainter, VAEPainter, load_painter, save_painter
 from neural_paint.painters.actions import COLOR, CONTROL, END, SIZE, START
 from neural_paint.painters.digest import digest
 from neural_paint.tasks import render, timelapse
@@ -20,6 +19,11 @@ from neural_paint.tasks.lay import lay
 
 B, N = 2, 6
 CANVAS = (40, 56)
+
+
+def dab() -> DabPainter:
+    """As it is before training: strokes of even ink."""
+    return DabPainter(dabs=32, width=4).freeze()
 
 
 def make(batch: int = B, count: int = N, dtype: torch.dtype = torch.float32, **fields: Tensor) -> ActionStrokes:
@@ -52,7 +56,7 @@ def test_properties(batch: int, count: int, dtype: torch.dtype) -> None:
     assert strokes.channels == 3 and strokes.dtype == dtype and strokes.device == torch.device("cpu")
     assert repr(strokes).startswith(f"ActionStrokes(B={batch}, N={count}, C=3, dtype=")
     assert strokes.validate() is strokes
-    painted = lay(strokes, background(dtype=dtype), BezierPainter().to(dtype))
+    painted = lay(strokes, background(dtype=dtype), dab().to(dtype))
     assert painted.shape == (batch, 3, *CANVAS) and painted.dtype == dtype
 
 
@@ -120,7 +124,7 @@ def test_cat_rejects_what_does_not_fit() -> None:
 
 
 def test_stamps_are_the_painters_masks_in_their_places() -> None:
-    painter, strokes = BezierPainter(), make(1, 1, place=torch.tensor([[[3.0, -4.0, 32.0]]]))
+    painter, strokes = dab(), make(1, 1, place=torch.tensor([[[3.0, -4.0, 32.0]]]))
     painted = lay(strokes.to_stamps(painter, 32), torch.ones(1, 3, 48, 40))
     mask = painter.coverage(strokes.actions, size=32)[0, 0]
     expected = torch.ones(1, 3, 48, 40)
@@ -143,7 +147,7 @@ def test_painters_of_pictures_show_actions_too(painter: NeuralPainter) -> None:
 
 
 def test_gradients_reach_actions_and_places() -> None:
-    painter = BezierPainter().double()
+    painter = dab().double()
     strokes = make(1, 2, torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(
         lambda actions, place: lay(
@@ -156,7 +160,7 @@ def test_gradients_reach_actions_and_places() -> None:
 
 
 def test_moved_strokes_are_the_moved_stamps() -> None:
-    painter, strokes = BezierPainter(), make()
+    painter, strokes = dab(), make()
     stamps = strokes.to_stamps(painter)
     assert_close(strokes.scaled(2.5).to_stamps(painter), stamps.scaled(2.5))
     assert_close(strokes.stretched(2.5, 2.5).to_stamps(painter), stamps.scaled(2.5))
@@ -175,7 +179,7 @@ def test_squares_stay_squares_on_a_stretched_canvas() -> None:
 
 
 def test_what_is_masked_leaves_no_paint() -> None:
-    painter, strokes = BezierPainter(), make()
+    painter, strokes = dab(), make()
     mask = torch.tensor([True, False, True, True, False, False])
     painted = lay(strokes.masked(mask), background(), painter)
     assert torch.equal(painted, lay(strokes[:, mask], background(), painter))
@@ -189,7 +193,7 @@ def test_bounds_hold_all_paint() -> None:
     x, y = torch.arange(56) + 0.5, torch.arange(40)[:, None] + 0.5
     painted = 0
     for index, (x0, y0, x1, y1) in enumerate(strokes.bounds()[0].tolist()):
-        changed = lay(strokes[:, index : index + 1], background(), BezierPainter()) != background()
+        changed = lay(strokes[:, index : index + 1], background(), dab()) != background()
         painted += int(changed.any())
         assert not (changed & ((x < x0) | (x > x1) | (y < y0) | (y > y1))).any()
     assert painted > 20
@@ -198,32 +202,35 @@ def test_bounds_hold_all_paint() -> None:
     assert strokes.masked(torch.zeros(40).bool()).bounds()[0, 0].tolist() == nothing
 
 
-class Counting(BezierPainter):
-    """Notes how many masks of which size it makes at a time."""
+def counted(painter: NeuralPainter, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """How many masks of which size the painter makes at a time, from now on."""
+    calls, coverage = [], painter.coverage
 
-    def __init__(self, any_size: bool = True) -> None:
-        super().__init__(any_size)
-        self.calls: list[tuple[int, int]] = []
+    def note(actions: Tensor, *args: Any, size: int = 64, **options: Any) -> Tensor:
+        calls.append((actions.shape[1], size))
+        return coverage(actions, *args, size=size, **options)
 
-    def coverage(self, actions: Tensor, *args: Any, size: int = 64, **options: Any) -> Tensor:
-        self.calls.append((actions.shape[1], size))
-        return super().coverage(actions, *args, size=size, **options)
+    monkeypatch.setattr(painter, "coverage", note)
+    return calls
 
 
 @pytest.mark.parametrize(
-    ("any_size", "factor", "sizes"), [(True, 0.5, {32}), (True, 4, {128, 256}), (True, 300, {512}), (False, 300, {64})]
+    ("painter", "factor", "sizes"),
+    [(dab(), 0.5, {32}), (dab(), 4, {128, 256}), (dab(), 300, {512}), (GANPainter(dim=4).freeze(), 300, {64})],
 )
-def test_masks_are_as_fine_as_they_are_shown_and_few_at_a_time(any_size: bool, factor: float, sizes: set[int]) -> None:
-    painter, strokes = Counting(any_size), make(1, 150).scaled(factor)
-    lay(strokes, background(), painter)
-    assert sum(count for count, _ in painter.calls) == 150
-    assert max(count for count, _ in painter.calls) <= 64
-    assert {size for _, size in painter.calls} <= sizes
+def test_masks_are_as_fine_as_they_are_shown_and_few_at_a_time(
+    painter: NeuralPainter, factor: float, sizes: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = counted(painter, monkeypatch)
+    lay(make(1, 150).scaled(factor), background(), painter)
+    assert sum(count for count, _ in calls) == 150
+    assert max(count for count, _ in calls) <= 64
+    assert {size for _, size in calls} <= sizes
 
 
 def test_a_large_painting_shows_no_texels() -> None:
     """A stroke 1500 pixels wide is as smooth as one made at that size."""
-    painter = BezierPainter()
+    painter = dab()
     strokes = make(1, 1, place=torch.tensor([[[0.0, 0.0, 1500.0]]]))
     strokes.actions[0, 0, SIZE.slice] = 0
     for field, point in ((START, (0.2, 0.3)), (CONTROL, (0.5, 0.4)), (END, (0.8, 0.7))):
@@ -235,7 +242,7 @@ def test_a_large_painting_shows_no_texels() -> None:
 
 
 def test_render_in_bands_and_the_last_frame_are_the_painting(monkeypatch: pytest.MonkeyPatch) -> None:
-    painter, strokes = BezierPainter(), make(1, 150)
+    painter, strokes = dab(), make(1, 150)
     strokes.place[:, :, 2] *= torch.linspace(2, 0.2, 150)
     size, color = (80, 112), [0.2, 0.5, 0.8]
     whole = render(strokes, CANVAS, color, size, painter=painter)
@@ -269,4 +276,4 @@ def test_other_strokes_need_no_painter() -> None:
         color=torch.rand(1, 3, 3),
         opacity=torch.ones(1, 3),
     )
-    assert torch.equal(lay(strokes, background(), BezierPainter()), lay(strokes, background()))
+    assert torch.equal(lay(strokes, background(), dab()), lay(strokes, background()))

@@ -70,6 +70,7 @@ class DabPainter(NeuralPainter):
     kind = "dab"
     noise_size = 0
     ends_in_sigmoid = False
+    any_size = True
 
     def __init__(self, dabs: int = DABS, width: int = WIDTH) -> None:
         for name, value in (("dabs", dabs), ("width", width)):
