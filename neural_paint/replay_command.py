@@ -139,9 +139,9 @@ def replay_file(options: ReplayOptions) -> int:
 
 def _execute(painting: Painting, options: ReplayOptions) -> np.ndarray:
     """(H, W, 3) uint8 that MyPaint paints."""
-    strokes = resized(painting.strokes, painting.canvas, painting.size)
+    strokes = resized(painting.strokes.double(), painting.canvas, painting.size)
     assert isinstance(strokes, ActionStrokes)
-    actions, place = (field[0].double().cpu().numpy() for field in (strokes.actions, strokes.place))
+    actions, place = (field[0].cpu().numpy() for field in (strokes.actions, strokes.place))
     canvas = mypaint.Canvas(
         painting.size, options.brush, mode="jump", fresh=not options.reuse_brush, background=tuple(painting.background)
     )
