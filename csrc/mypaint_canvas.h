@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mypaint_library.h"
+#include "mypaint_speeds.h"
 #include "mypaint_stroke.h"
 
 namespace neural_paint::mypaint {
@@ -133,6 +134,10 @@ class Canvas {
     // The first event makes a new brush slide from where it is to the place, by less than all the way.
     if (unused_) put_brush(place.corner);
     unused_ = false;
+    if (stroke.scale != scale_) {
+      scale_ = stroke.scale;
+      speeds_->set(*library_, brush_.get(), scale_);
+    }
     set(library_->log_radius, stroke.log_radius);
     const Hsv color = to_hsv(stroke.color);
     set(library_->hue, color.hue);
@@ -155,6 +160,8 @@ class Canvas {
     brush_ = {library_->brush_new(kSmudgeBuckets), library_->brush_unref};
     if (!library_->brush_from_string(brush_.get(), json_.c_str())) throw std::invalid_argument("not a brush");
     unused_ = true;
+    scale_ = 1;
+    if (!speeds_) speeds_.emplace(*library_, brush_.get());
   }
 
   void put_brush(const Point& point) {
@@ -169,6 +176,8 @@ class Canvas {
   Mode mode_;
   Tiles tiles_;
   std::unique_ptr<Brush, void (*)(Brush*)> brush_{nullptr, nullptr};
+  std::optional<Speeds> speeds_;  // of the brush as it was made
+  double scale_ = 1;              // that it is set to
   bool unused_ = true;
   std::optional<Stroke> before_;
 };

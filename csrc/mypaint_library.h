@@ -46,8 +46,9 @@ constexpr int kOne = 1 << 15;
 constexpr std::size_t kSurfaceBytes = 1024;
 // MyPaintBrushState: where the brush is.
 enum State { kStateX = 0, kStateY = 1 };
-// Places that a brush of several bristles keeps smudged paint in: as many as the setting can name.
-constexpr int kSmudgeBuckets = 256;
+// Places in which a brush keeps smudged paint: as many as its setting can name, and one more, since the library leaves
+// the last one as malloc gave it.
+constexpr int kSmudgeBuckets = 256 + 1;
 
 class Library {
  public:
@@ -60,14 +61,20 @@ class Library {
   int (*brush_from_string)(Brush*, const char*);
   void (*brush_set_base_value)(Brush*, int setting, float);
   void (*brush_set_state)(Brush*, int state, float);
+  float (*brush_get_base_value)(Brush*, int setting);
+  int (*brush_get_mapping_n)(Brush*, int setting, int input);
+  void (*brush_get_mapping_point)(Brush*, int setting, int input, int index, float* x, float* y);
+  void (*brush_set_mapping_point)(Brush*, int setting, int input, int index, float x, float y);
   int (*brush_stroke_to)(Brush*, Surface*, float x, float y, float pressure, float xtilt, float ytilt, double seconds);
   void (*surface_begin_atomic)(Surface*);
   void (*surface_end_atomic)(Surface*, Rectangle*);
   void (*tiled_surface_init)(TiledSurface*, TileFunction* start, TileFunction* end);
   void (*tiled_surface_destroy)(TiledSurface*);
 
-  // Numbers of the settings that an action gives.
-  int log_radius, hue, saturation, value;
+  // Numbers of the settings that an action gives, of those that say what a speed is, and of all.
+  int log_radius, hue, saturation, value, speed_gamma[2], settings;
+  // Numbers of the inputs that are speeds.
+  int speed[2];
   // The file.
   std::string path;
 
@@ -81,6 +88,14 @@ class Library {
 
   void* symbol(const char* name);
 
+  int setting(const char* name) {
+    const int number = setting_number_(name);
+    if (number < 0) throw std::runtime_error(path + " has no setting " + name);
+    return number;
+  }
+
+  int (*setting_number_)(const char*);
+  int (*input_number_)(const char*);
   // Never closed: its OpenMP runtime would be unloaded with it.
   void* handle_ = nullptr;
 };
@@ -107,19 +122,28 @@ inline void Library::open(const std::string& name) {
   find(brush_from_string, "mypaint_brush_from_string");
   find(brush_set_base_value, "mypaint_brush_set_base_value");
   find(brush_set_state, "mypaint_brush_set_state");
+  find(brush_get_base_value, "mypaint_brush_get_base_value");
+  find(brush_get_mapping_n, "mypaint_brush_get_mapping_n");
+  find(brush_get_mapping_point, "mypaint_brush_get_mapping_point");
+  find(brush_set_mapping_point, "mypaint_brush_set_mapping_point");
   find(brush_stroke_to, "mypaint_brush_stroke_to");
   find(surface_begin_atomic, "mypaint_surface_begin_atomic");
   find(surface_end_atomic, "mypaint_surface_end_atomic");
   find(tiled_surface_init, "mypaint_tiled_surface_init");
   find(tiled_surface_destroy, "mypaint_tiled_surface_destroy");
-  int (*number)(const char*);
-  find(number, "mypaint_brush_setting_from_cname");
-  log_radius = number("radius_logarithmic");
-  hue = number("color_h");
-  saturation = number("color_s");
-  value = number("color_v");
   Dl_info info;
   path = dladdr(reinterpret_cast<void*>(brush_new), &info) ? info.dli_fname : name;
+  find(setting_number_, "mypaint_brush_setting_from_cname");
+  find(input_number_, "mypaint_brush_input_from_cname");
+  log_radius = setting("radius_logarithmic");
+  hue = setting("color_h");
+  saturation = setting("color_s");
+  value = setting("color_v");
+  settings = setting("paint_mode") + 1;  // the last
+  speed_gamma[0] = setting("speed1_gamma");
+  speed_gamma[1] = setting("speed2_gamma");
+  speed[0] = input_number_("speed1");
+  speed[1] = input_number_("speed2");
 }
 
 #endif

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from neural_paint.mypaint.library import missing
 
@@ -13,6 +16,10 @@ _BRUSHES = ("mypaint/brushes", "mypaint-data/2.0/brushes", "mypaint-data/1.0/bru
 _ENDING = ".myb"
 # Of the format that libmypaint reads.
 _VERSION = 3
+# Of a curve.
+_MAX_POINTS = 64
+# Inputs in some brushes that libmypaint does not know: it says so each time it reads one, and goes on without.
+_UNKNOWN_INPUTS = ("surfacemap_x", "surfacemap_y")
 
 
 class BrushError(OSError):
@@ -48,7 +55,7 @@ def find_brush(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def read_brush(name_or_path: str | os.PathLike[str]) -> str:
-    """The content of a brush's file, which is known to be one.
+    """What libmypaint takes of a brush's file, as JSON.
 
     Raises:
         MyPaintMissing: a name, and no brushes are installed.
@@ -56,15 +63,43 @@ def read_brush(name_or_path: str | os.PathLike[str]) -> str:
     """
     path = find_brush(name_or_path)
     try:
-        text = path.read_text(encoding="utf-8")
-        brush = json.loads(text)
+        brush = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BrushError(f"cannot read brush {path}: {getattr(error, 'strerror', None) or 'it is not JSON'}") from error
+    if fault := _fault(brush):
+        raise BrushError(f"cannot read brush {path}: {fault}")
+    for setting in brush["settings"].values():
+        for name in _UNKNOWN_INPUTS:
+            setting["inputs"].pop(name, None)
+    return json.dumps({"version": _VERSION, "settings": brush["settings"]})
+
+
+def _fault(brush: Any) -> str | None:
+    """What is wrong with it, in words; over some of it libmypaint would end the process."""
     if not isinstance(brush, dict) or not isinstance(brush.get("settings"), dict):
-        raise BrushError(f"cannot read brush {path}: it has no settings")
+        return "it has no settings"
     if brush.get("version") != _VERSION:
-        raise BrushError(f"cannot read brush {path}: its version must be {_VERSION}, got {brush.get('version')}")
-    return text
+        return f"its version must be {_VERSION}, got {brush.get('version')}"
+    for name, setting in brush["settings"].items():
+        if not isinstance(setting, dict) or not isinstance(setting.get("inputs"), dict):
+            return f"its setting {name} must have a base_value and inputs"
+        if not _is_number(setting.get("base_value")):
+            return f"the base_value of its setting {name} must be a number"
+        if not all(map(_is_curve, setting["inputs"].values())):
+            return f"the inputs of its setting {name} must be curves of 2 to {_MAX_POINTS} points [x, y], x in order"
+    return None
+
+
+def _is_curve(points: Any) -> bool:
+    if not isinstance(points, list) or not (not points or 2 <= len(points) <= _MAX_POINTS):
+        return False
+    if not all(isinstance(point, list) and len(point) == 2 and all(map(_is_number, point)) for point in points):
+        return False
+    return all(before[0] <= after[0] for before, after in pairwise(points))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _folders() -> list[Path]:

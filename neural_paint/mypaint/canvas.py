@@ -163,6 +163,9 @@ def _for_each(function: Callable[[int], Any], items: Sequence[int], threads: int
         for item in items:
             function(item)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         for _ in pool.map(function, items):
             pass
+    finally:
+        pool.shutdown(cancel_futures=True)
