@@ -149,7 +149,7 @@ def _execute(painting: Painting, options: ReplayOptions) -> np.ndarray:
         for begin in range(0, len(actions), _RUN):
             run = slice(begin, begin + _RUN)
             canvas.draw(actions[run], place[run])
-            progress.show(run.stop / len(actions), partial("{} strokes".format, begin))
+            progress.show(min(run.stop / len(actions), 1.0), partial("{} strokes".format, begin))
     return canvas.image()
 
 
