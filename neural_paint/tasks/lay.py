@@ -13,8 +13,8 @@ from neural_paint.stamps import Stamps
 
 # Strokes of a neural painter whose masks are held at a time.
 _RUN = 64
-# Sides of masks in texels, powers of two: at least one to a pixel up to the greatest, beyond which they are no longer
-# seen, as the finest stroke is an eighth of a mask's side in width there.
+# Sides of masks in texels, powers of two: at least one to a pixel up to the greatest. There the finest stroke is 16
+# texels wide, and soft, so that they are not seen at any size.
 _TEXELS = (32, 512)
 
 
