@@ -84,6 +84,7 @@ def setting(**changes: Any) -> dict[str, Any]:
         ("a brush", "it is not JSON"),
         ([], "it has no settings"),
         ({"version": 3}, "it has no settings"),
+        ({"version": 3, "settings": {}}, "it has no settings"),
         ({"version": 2, "settings": {}}, "its version must be 3, got 2"),
         ({"version": 3, "settings": {"opaque": 1}}, "its setting opaque must have a base_value and inputs"),
         (setting(inputs=None), "its setting opaque must have a base_value and inputs"),
@@ -100,6 +101,14 @@ def test_refuses_a_file_that_is_no_brush(brush: Any, message: str, tmp_path: Pat
     path.write_text(brush if isinstance(brush, str) else json.dumps(brush))
     with pytest.raises(mypaint.BrushError, match=f"cannot read brush .*mine.myb: {message}"):
         mypaint.paint_actions(ACTION, path)
+
+
+@needs_mypaint
+def test_refuses_a_brush_of_unknown_settings(tmp_path: Path) -> None:
+    path = tmp_path / "mine.myb"
+    path.write_text(json.dumps({"version": 3, "settings": {"opaqueness": {"base_value": 1, "inputs": {}}}}))
+    with pytest.raises(ValueError, match="brush must have a setting of MyPaint's"):
+        mypaint.Canvas(brush=path)
 
 
 def test_a_brush_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
