@@ -141,6 +141,10 @@ def strokes_columns(_: list[Benchmark]) -> Columns:
     }
 
 
+def rate_columns(_: list[Benchmark]) -> Columns:
+    return {"strokes a second": lambda b: number(b["extra_info"]["strokes"] / median(b))}
+
+
 def call_columns(_: list[Benchmark]) -> Columns:
     return {"µs": lambda b: microseconds(median(b))}
 
@@ -157,6 +161,7 @@ OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
     "vectors": ("`decode_strokes`, 10,000 vectors:", opponents_columns),
     "stroke mask": ("`stroke_mask` of the logits of a painter:", opponents_columns),
     "neural canvas": ("A step with a GAN painter, the decoder in one call:", opponents_columns),
+    "mypaint": ("The real MyPaint, `mypaint.paint_actions`:", rate_columns),
     "call": ("A call with next to nothing to paint:", call_columns),
     "host": ("How long such a call keeps the host, which does not wait for the GPU:", call_columns),
     "painter": ("The photograph painter, `neural-paint paint --device cuda`:", painter_columns),

@@ -158,7 +158,8 @@ class Canvas {
  private:
   void take_new_brush() {
     brush_ = {library_->brush_new(kSmudgeBuckets), library_->brush_unref};
-    if (!library_->brush_from_string(brush_.get(), json_.c_str())) throw std::invalid_argument("not a brush");
+    if (!library_->brush_from_string(brush_.get(), json_.c_str()))
+      throw std::invalid_argument("brush must have a setting of MyPaint's");
     unused_ = true;
     scale_ = 1;
     if (!speeds_) speeds_.emplace(*library_, brush_.get());

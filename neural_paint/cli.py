@@ -13,6 +13,7 @@ from neural_paint.brushes import BRUSHES
 from neural_paint.chosen_painter import DEFAULT_BRUSH, Painters, Weights, chosen_tool
 from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
 from neural_paint.io import ImageError, demo_photo
+from neural_paint.mypaint import library
 from neural_paint.paint_command import PaintOptions, paint_photos
 from neural_paint.paint_jobs import plan_jobs
 from neural_paint.painting_files import VideoOptions
@@ -256,8 +257,8 @@ app.command()(replay)
 
 @app.command()
 def info() -> None:
-    """Print versions, and the backends, threads and devices that can be used here."""
-    for name, value in backends.info().items():
+    """Print versions, and the backends, threads and devices that can be used here, and where MyPaint is."""
+    for name, value in (backends.info() | {"mypaint": library.about()}).items():
         if isinstance(value, dict):
             value = "; ".join(f"{key}: {', '.join(values)}" for key, values in value.items())
         elif isinstance(value, list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "info")
     assert status == 0
     assert torch.__version__ in out and "cpp, reference" in out
+    assert re.search(r"^mypaint +(/.*libmypaint|none, as MyPaint cannot be opened)", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".json"])

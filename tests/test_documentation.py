@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from neural_paint import mypaint
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "csrc" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -16,9 +18,13 @@ def _examples(page: Path) -> list[str]:
 
 
 # Those that need no GPU; each leaves a file.
+SHOWN = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("patches", "decode_strokes", "mypaint"))]
 EXAMPLES = [
     pytest.param(example, id=f"{page.name}-{i}")
-    for page in (ROOT / "README.md", ROOT / "docs" / "patches.md", ROOT / "docs" / "decode_strokes.md")
+    for page in (
+        ROOT / "README.md",
+        *(ROOT / "docs" / f"{name}.md" for name in ("patches", "decode_strokes", "mypaint")),
+    )
     for i, example in enumerate(_examples(page))
 ]
 
@@ -27,6 +33,8 @@ EXAMPLES = [
 def test_examples_run(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if ".mp4" in example:
         pytest.importorskip("av")
+    if "import mypaint" in example and not mypaint.available():
+        pytest.skip("libmypaint is not installed")
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "example", "exec"), {})
     assert list(tmp_path.iterdir())

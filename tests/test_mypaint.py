@@ -192,5 +192,5 @@ def test_can_be_interrupted(threads: int) -> None:
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        mypaint.paint_actions(np.tile(some_actions(1), (200_000, 1)), threads=threads)
+        mypaint.paint_actions(np.tile(some_actions(1), (100_000, 1)), threads=threads)
     timer.join()

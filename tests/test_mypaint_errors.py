@@ -84,6 +84,7 @@ def setting(**changes: Any) -> dict[str, Any]:
         ("a brush", "it is not JSON"),
         ([], "it has no settings"),
         ({"version": 3}, "it has no settings"),
+        ({"version": 3, "settings": {}}, "it has no settings"),
         ({"version": 2, "settings": {}}, "its version must be 3, got 2"),
         ({"version": 3, "settings": {"opaque": 1}}, "its setting opaque must have a base_value and inputs"),
         (setting(inputs=None), "its setting opaque must have a base_value and inputs"),
@@ -102,6 +103,14 @@ def test_refuses_a_file_that_is_no_brush(brush: Any, message: str, tmp_path: Pat
         mypaint.paint_actions(ACTION, path)
 
 
+@needs_mypaint
+def test_refuses_a_brush_of_unknown_settings(tmp_path: Path) -> None:
+    path = tmp_path / "mine.myb"
+    path.write_text(json.dumps({"version": 3, "settings": {"opaqueness": {"base_value": 1, "inputs": {}}}}))
+    with pytest.raises(ValueError, match="brush must have a setting of MyPaint's"):
+        mypaint.Canvas(brush=path)
+
+
 def test_a_brush_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "mypaint" / "brushes" / "mine"
     folder.mkdir(parents=True)
@@ -112,7 +121,7 @@ def test_a_brush_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert mypaint.find_brush("mine/wide brush") == folder / "wide brush.myb"
     with pytest.raises(mypaint.BrushError, match="there is no brush mine/thin among the 1 that are installed"):
         mypaint.find_brush("mine/thin")
-    with pytest.raises(mypaint.BrushError, match="there is no brush file .*thin.myb"):
+    with pytest.raises(mypaint.BrushError, match=r"there is no brush file .*thin\.myb"):
         mypaint.find_brush(tmp_path / "thin.myb")
 
 
@@ -120,7 +129,7 @@ def test_no_brushes_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("XDG_DATA_HOME", "XDG_DATA_DIRS"):
         monkeypatch.setenv(name, str(tmp_path))
     assert mypaint.brushes() == []
-    with pytest.raises(mypaint.MyPaintMissing, match="libmypaint-1.5-1 and mypaint-brushes"):
+    with pytest.raises(mypaint.MyPaintMissing, match=r"libmypaint-1\.5-1 and mypaint-brushes"):
         mypaint.find_brush("classic/dry_brush")
 
 
@@ -138,5 +147,5 @@ def test_another_library_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) ->
     from neural_paint import _C
 
     monkeypatch.setattr(library, "NAMES", (_C.__file__,))
-    with pytest.raises(mypaint.MyPaintMissing, match="undefined symbol|not found"):
+    with pytest.raises(mypaint.MyPaintMissing, match=r"undefined symbol|not found"):
         mypaint.require()

@@ -76,7 +76,7 @@ def read_brush(name_or_path: str | os.PathLike[str]) -> str:
 
 def _fault(brush: Any) -> str | None:
     """What is wrong with it, in words; over some of it libmypaint would end the process."""
-    if not isinstance(brush, dict) or not isinstance(brush.get("settings"), dict):
+    if not isinstance(brush, dict) or not isinstance(brush.get("settings"), dict) or not brush["settings"]:
         return "it has no settings"
     if brush.get("version") != _VERSION:
         return f"its version must be {_VERSION}, got {brush.get('version')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from pathlib import Path
 
 from neural_paint import _mypaint
 
@@ -39,6 +40,14 @@ def require() -> _mypaint.Library:
         MyPaintMissing: it is not installed, or cannot be opened.
     """
     return _opened(NAMES)
+
+
+def about() -> str:
+    """What `neural-paint info` says of it; libmypaint does not know its own version, but the file's name tells."""
+    try:
+        return str(Path(require().path).resolve())
+    except MyPaintMissing as error:
+        return f"none, as {error}"
 
 
 @cache

@@ -19,7 +19,7 @@ from neural_paint.io.atomic import write_atomic
 from neural_paint.io.stroke_codecs import decode_safetensors, encode_safetensors
 from neural_paint.painters.actions import ACTION_SIZE
 from neural_paint.painters.base import NeuralPainter
-from neural_paint.painters.dab import DabPainter
+from neural_paint.painters.dab import WIDTH, DabPainter
 from neural_paint.painters.gan import GANPainter
 from neural_paint.painters.npx import NPXPainter
 from neural_paint.painters.vae import VAEPainter
@@ -157,10 +157,13 @@ def _infer(state: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if any(name.startswith("generator.fc1.") for name in state):
         rows, columns = _shape(state, "generator.fc1.weight", (4096, ACTION_SIZE + 16))
         return "gan", {"dim": max(rows // 256, 1), "noise_size": max(columns - ACTION_SIZE, 0)}
+    if any(name.startswith("network.") for name in state):
+        width, _ = _shape(state, "network.0.weight", (WIDTH, 0))
+        return "dab", {"width": max(width, 1)}
     if any(name.startswith("generator.0.") for name in state):
         return "npx", {}
     found = ", ".join(list(state)[:4]) or "none"
-    raise ValueError(f"it must hold the weights of a VAE, GAN or NPX painter, got names of no painter: {found}")
+    raise ValueError(f"it must hold the weights of a dab, VAE, GAN or NPX painter, got names of no painter: {found}")
 
 
 def _shape(state: Mapping[str, Any], name: str, default: tuple[int, int]) -> tuple[int, int]:

@@ -27,15 +27,17 @@ from neural_paint.painters.actions import (
 )
 from neural_paint.painters.base import NeuralPainter
 
-DABS = 96
+DABS = 128
 WIDTH = 32
-# What the pen does at a dab, and what the network says of it: logarithm of the width, ink, offsets along the path and
-# across it, opacity.
-_INPUTS, _OUTPUTS = 11, 5
+# What the pen does at a dab; what the network says of it: the logarithm of the width, ink, offsets along the path and
+# across it, opacity, and the share of the width that a single dab has, as the rest is scatter.
+_INPUTS, _OUTPUTS = 12, 6
 # The network begins with dabs of this width, in radii, this ink (softplus of twice the number), and full opacity.
-_START_WIDTH, _START_INK, _START_OPACITY = 0.8, 0.5, 3.0
+_START = (math.log(0.8), 0.5, 0.0, 0.0, 3.0, 0.0)
 # Of the first weights of its last layer, so that all strokes begin alike.
 _START_SCALE = 0.1
+# Dabs lie at equal distances, but for this share of them, which lie at equal times; found on so many pieces of a path.
+_EVEN_TIMES, _PIECES = 0.2, 64
 # Share of the path by which the second of the pen's speeds lags: brushes react to speed with a delay.
 _LAG = 1 / 12
 # Keeps the logarithms finite: of pressure, of a length in radii, and of a speed in squares of the stroke's sides.
@@ -48,7 +50,7 @@ class Dabs(NamedTuple):
     """The ink of M strokes, lengths in sides of a stroke's square."""
 
     center: Tensor  # (M, K, 2), x and y
-    width: Tensor  # (M, K) standard deviation
+    variance: Tensor  # (M, K, 2) along x and y
     mass: Tensor  # (M, K) optical density times area
     opacity: Tensor  # (M,) that the stroke has where ink is thick
 
@@ -56,11 +58,11 @@ class Dabs(NamedTuple):
 class DabPainter(NeuralPainter):
     """Actions (..., 12) -> alpha (..., size, size) of any size by `coverage`, or pictures (..., 3, 64, 64).
 
-    The picture is `1 - coverage * (1 - color)`: the stroke in its colour on white paper. Strokes are the mean of those
-    that the program might paint, without their speckle: there is no noise.
+    The picture is `1 - coverage * (1 - color)`: the stroke in its colour on white paper. Without noise it is the mean
+    of the strokes that the program might paint, smooth; noise scatters the dabs, for one of them with its speckle.
 
     Args:
-        dabs: along the path; thin strokes need many.
+        dabs: along the path; thin strokes and fine speckle need many.
         width: units in each of the network's two hidden layers.
 
     Raises:
@@ -68,7 +70,6 @@ class DabPainter(NeuralPainter):
     """
 
     kind = "dab"
-    noise_size = 0
     ends_in_sigmoid = False
     any_size = True
 
@@ -79,11 +80,12 @@ class DabPainter(NeuralPainter):
         super().__init__()
         self.dabs = dabs
         self.width = width
+        self.noise_size = 2 * dabs
         last = nn.Linear(width, _OUTPUTS)
         self.network = nn.Sequential(nn.Linear(_INPUTS, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
         with torch.no_grad():
             last.weight.mul_(_START_SCALE)
-            last.bias.copy_(torch.tensor([math.log(_START_WIDTH), _START_INK, 0, 0, _START_OPACITY]))
+            last.bias.copy_(torch.tensor(_START))
 
     def architecture(self) -> dict[str, Any]:
         return {"dabs": self.dabs, "width": self.width}
@@ -103,44 +105,81 @@ class DabPainter(NeuralPainter):
         """
         if size < 1:
             raise ValueError(f"size must be >= 1, got {size}")
-        return self._run(lambda x, _: self._cover(x, size), actions, noise, generator, chunk).to(actions.dtype)
+        return self._run(lambda x, n: self._cover(x, n, size), actions, noise, generator, chunk).to(actions.dtype)
 
     def activate(self, x: Tensor) -> Tensor:
         # Colours of actions are not checked.
         return x.clamp(0, 1)
 
     def _preactivation(self, actions: Tensor, noise: Tensor | None) -> Tensor:
-        alpha = self._cover(actions, self.stroke_size)[:, None]
+        alpha = self._cover(actions, noise, self.stroke_size)[:, None]
         return 1 - alpha * (1 - actions[:, COLOR.slice, None, None])
 
-    def _cover(self, actions: Tensor, size: int) -> Tensor:
+    def _cover(self, actions: Tensor, noise: Tensor | None, size: int) -> Tensor:
         # What follows takes more digits than half types have.
         with torch.autocast(actions.device.type, enabled=False):
-            return _expose(self._dabs(actions.to(self.dtype)), size)
+            noise = None if noise is None else noise.to(self.dtype).unflatten(1, (self.dabs, 2))
+            return _expose(self._dabs(actions.to(self.dtype), noise), size)
 
-    def _dabs(self, actions: Tensor) -> Dabs:
-        """The ink of actions (M, 12)."""
-        t = (torch.arange(self.dabs, dtype=actions.dtype, device=actions.device) + 0.5) / self.dabs
+    def _dabs(self, actions: Tensor, noise: Tensor | None) -> Dabs:
+        """The ink of actions (M, 12), scattered by noise (M, K, 2)."""
+        t, step = _times(actions, self.dabs)
         place, velocity = _path(actions, t)
-        speed = (velocity.square().sum(-1) + _LEAST_SPEED).sqrt()
+        speed = _speed(velocity)
         radius = SIZE.values(actions).exp() / STROKE_SIZE
-        outputs = self.network(_inputs(actions, t, speed / radius))
-        log_width, ink, along, across, opacity = outputs.unbind(-1)
+        outputs = self.network(_inputs(actions, t, step, speed, radius, noise is not None))
+        log_width, ink, along, across, opacity, single = outputs.unbind(-1)
         width = radius * log_width.exp()
         ahead = velocity / speed[..., None]
         aside = torch.stack([-ahead[..., 1], ahead[..., 0]], -1)
         offset = along[..., None] * ahead + across[..., None] * aside
-        mass = F.softplus(2 * ink) * radius * speed / self.dabs
-        return Dabs(place + width[..., None] * offset, width, mass, opacity.mean(1).sigmoid())
+        square = width.square()
+        if noise is not None:
+            share = single.sigmoid()
+            offset = offset + (1 - share).sqrt()[..., None] * noise
+            square = share * square
+        # Between two dabs there is ink as well.
+        between = (velocity * step[..., None]).square() / 12
+        mass = F.softplus(2 * ink) * radius * speed * step
+        return Dabs(place + width[..., None] * offset, square[..., None] + between, mass, opacity.mean(1).sigmoid())
+
+
+def _points(actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The control points (M, 1, 2) of the pen's path, a quadratic Bezier curve, in sides of a stroke's square."""
+    start, control, end = (actions[:, None, field.slice] for field in (START, CONTROL, END))
+    return start, 2 * control - (start + end) / 2, end
 
 
 def _path(actions: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Places (M, K, 2) of the pen, and their derivatives, at `t` (K,) of the way; in sides of a stroke's square."""
-    start, control, end = (actions[:, None, field.slice] for field in (START, CONTROL, END))
-    bent = 2 * control - (start + end) / 2
-    t = t[:, None]
+    """Places (M, K, 2) of the pen, and their derivatives, at `t` (M or 1, K) of the way."""
+    start, bent, end = _points(actions)
+    t = t[..., None]
     place = (1 - t) ** 2 * start + 2 * t * (1 - t) * bent + t**2 * end
     return place, 2 * (1 - t) * (bent - start) + 2 * t * (end - bent)
+
+
+def _speed(velocity: Tensor) -> Tensor:
+    return (velocity.square().sum(-1) + _LEAST_SPEED).sqrt()
+
+
+def _times(actions: Tensor, dabs: int) -> tuple[Tensor, Tensor]:
+    """When the pen is at each of the dabs (M, K), and how long for (M, K); both are shares of the way."""
+    pieces = (torch.arange(_PIECES, dtype=actions.dtype, device=actions.device) + 0.5) / _PIECES
+    speed = _speed(_path(actions, pieces[None])[1])
+    mean = speed.mean(1, keepdim=True)
+    # Dabs up to the end of each piece, as a share, and when that share is reached.
+    share = F.pad((_density(speed, mean) / _PIECES).cumsum(1), (1, 0))
+    wanted = (torch.arange(dabs, dtype=actions.dtype, device=actions.device) + 0.5) / dabs
+    wanted = wanted.expand(len(actions), dabs).contiguous()
+    piece = torch.searchsorted(share.detach(), wanted, right=True).clamp(1, _PIECES) - 1
+    begin, end = share.gather(1, piece), share.gather(1, piece + 1)
+    t = (piece + (wanted - begin) / (end - begin)) / _PIECES
+    return t, 1 / (dabs * _density(_speed(_path(actions, t)[1]), mean))
+
+
+def _density(speed: Tensor, mean: Tensor) -> Tensor:
+    """Of dabs in time, 1 on average."""
+    return (1 - _EVEN_TIMES) * speed / mean + _EVEN_TIMES
 
 
 def _pressure(actions: Tensor, t: Tensor) -> Tensor:
@@ -150,26 +189,26 @@ def _pressure(actions: Tensor, t: Tensor) -> Tensor:
     return (entry + (last - entry) * way).clamp(min=0)
 
 
-def _inputs(actions: Tensor, t: Tensor, speed: Tensor) -> Tensor:
-    """What the pen does at each dab (M, K, inputs); `speed` (M, K) in radii per stroke."""
+def _inputs(actions: Tensor, t: Tensor, step: Tensor, speed: Tensor, radius: Tensor, is_noisy: bool) -> Tensor:
+    """What the pen does at each dab (M, K, inputs)."""
     pressure = _pressure(actions, t)
     entry, last, size = (2 * actions[:, field.slice] - 1 for field in (ENTRY_PRESSURE, PRESSURE, SIZE))
-    lag = round(_LAG * len(t))
-    lagging = torch.cat([speed[:, :1].expand(-1, lag), speed[:, : len(t) - lag]], 1)
-    way = speed.cumsum(1) / len(t)
+    before = _speed(_path(actions, (t - _LAG).clamp(min=0))[1])
+    way = (speed * step).cumsum(1) / radius
     length = way[:, -1:]
-    logs = [x.log() - _LOG_LENGTH for x in (speed, lagging, way + _LEAST_LENGTH, length - way + _LEAST_LENGTH, length)]
-    inputs = [pressure, (pressure + _LEAST_PRESSURE).log() / 2, size, entry, last, 2 * t - 1, *logs]
+    lengths = (speed / radius, before / radius, way + _LEAST_LENGTH, length - way + _LEAST_LENGTH, length)
+    inputs = [pressure, (pressure + _LEAST_PRESSURE).log() / 2, size, entry, last, 2 * t - 1]
+    inputs += [torch.full_like(size, float(is_noisy)), *(x.log() - _LOG_LENGTH for x in lengths)]
     return torch.stack([x.expand_as(pressure) for x in inputs], -1)
 
 
 def _expose(dabs: Dabs, size: int) -> Tensor:
     """Alpha (M, size, size). A Gaussian is the product of one along x and one along y, so that dabs add up by a matrix
     product; a pixel, a box, widens it by the box's variance."""
-    pixel = (torch.arange(size, dtype=dabs.width.dtype, device=dabs.width.device) + 0.5) / size
-    variance = dabs.width.square() + 1 / (12 * size**2)
-    slope = -0.5 / variance[..., None]
-    along_x, along_y = ((slope * (pixel - center[..., None]).square()).exp() for center in dabs.center.unbind(-1))
-    along_y = along_y * (dabs.mass / variance)[..., None]
-    density = along_y.transpose(1, 2) @ along_x
+    pixel = (torch.arange(size, dtype=dabs.mass.dtype, device=dabs.mass.device) + 0.5) / size
+    variance = dabs.variance + 1 / (12 * size**2)
+    away = pixel - dabs.center[..., None]
+    along_x, along_y = (-0.5 * away.square() / variance[..., None]).exp().unbind(2)
+    height = dabs.mass * variance.prod(-1).rsqrt()
+    density = (along_y * height[..., None]).transpose(1, 2) @ along_x
     return -torch.expm1(-density) * dabs.opacity[:, None, None]
