@@ -224,7 +224,7 @@ def test_masks_are_as_fine_as_they_are_shown_and_few_at_a_time(
     calls = counted(painter, monkeypatch)
     lay(make(1, 150).scaled(factor), background(), painter)
     assert sum(count for count, _ in calls) == 150
-    assert max(count for count, _ in calls) <= 64
+    assert max(count for count, _ in calls) <= 32
     assert {size for _, size in calls} <= sizes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import importlib
@@ -146,6 +147,8 @@ def _number_of_the_host(painting: Painting) -> None:
 def on_meta(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Painting]:
     """A painting without values, on a device that is not the host, which nothing can be read back from."""
     monkeypatch.setattr("neural_paint.backends.pick", lambda *_args, **_options: "cpp")
+    # It has no autocast, which painters turn off.
+    monkeypatch.setattr(torch, "autocast", lambda *_args, **_options: contextlib.nullcontext())
 
     def build(brush: str) -> Painting:
         painting = _painting(brush=brush)

@@ -12,7 +12,7 @@ from neural_paint.painters.base import NeuralPainter
 from neural_paint.stamps import Stamps
 
 # Strokes of a neural painter whose masks are held at a time.
-_RUN = 64
+_RUN = 32
 # Sides of masks in texels, powers of two: at least one to a pixel up to the greatest. There the finest stroke is 16
 # texels wide, and soft, so that they are not seen at any size.
 _TEXELS = (32, 512)
