@@ -162,6 +162,7 @@ OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
     "stroke mask": ("`stroke_mask` of the logits of a painter:", opponents_columns),
     "neural canvas": ("A step with a GAN painter, the decoder in one call:", opponents_columns),
     "mypaint": ("The real MyPaint, `mypaint.paint_actions`:", rate_columns),
+    "stroke data": ("Strokes of MyPaint, made and read for training:", strokes_columns),
     "call": ("A call with next to nothing to paint:", call_columns),
     "host": ("How long such a call keeps the host, which does not wait for the GPU:", call_columns),
     "painter": ("The photograph painter, `neural-paint paint --device cuda`:", painter_columns),

@@ -12,6 +12,7 @@ from neural_paint import __version__, backends
 from neural_paint.brushes import BRUSHES
 from neural_paint.chosen_painter import DEFAULT_BRUSH, Painters, Weights, chosen_tool
 from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
+from neural_paint.dataset_command import dataset
 from neural_paint.io import ImageError, demo_photo
 from neural_paint.mypaint import library
 from neural_paint.paint_command import PaintOptions, paint_photos
@@ -21,6 +22,7 @@ from neural_paint.progress import reason, say
 from neural_paint.render_command import RenderOptions, render_file
 from neural_paint.replay_command import replay
 from neural_paint.tasks.reconstruct import DEFAULT_STEPS
+from neural_paint.train_command import train_painter
 
 _HELP = """Paint photographs with brush strokes.
 
@@ -35,6 +37,8 @@ Examples:
   neural-paint paint --demo -o painting.png        (the photograph that comes with the program)
   neural-paint render strokes.json -o poster.png --size 8192
   neural-paint replay strokes.json -o mypaint.png --compare sheet.png
+  neural-paint dataset --strokes 100000 -o strokes/
+  neural-paint train-painter --recipe dab --data strokes/ -o run/
   neural-paint info
 """
 
@@ -253,6 +257,8 @@ def render(
 
 
 app.command()(replay)
+app.command()(dataset)
+app.command()(train_painter)
 
 
 @app.command()

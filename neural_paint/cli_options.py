@@ -13,6 +13,8 @@ from neural_paint import backends
 from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.io import load_brush
 
+_LISTED = "`neural-paint info` lists what can"
+
 
 def within(low: float, high: float) -> Callable[[Any], Any]:
     """A check of an option's value; an option that is not given passes."""
@@ -29,15 +31,19 @@ def device(name: str) -> str:
     """A device that `paint` has a kernel for; `auto` is the fastest of them."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() and _has_kernel("cuda") else "cpu"
-    listed = "`neural-paint info` lists what can"
+    if not _has_kernel(known_device(name)):
+        raise typer.BadParameter(f"{name} cannot be used here, as there is no kernel for it; {_LISTED}")
+    return name
+
+
+def known_device(name: str) -> str:
+    """A device that torch finds."""
     try:
         device = torch.device(name)
     except RuntimeError:
         raise typer.BadParameter(f"must be auto, cpu, cuda or cuda:N, got {name}") from None
     if (device.index or 0) >= (torch.cuda.device_count() if device.type == "cuda" else 1):
-        raise typer.BadParameter(f"{name} cannot be used here, as torch finds no such device; {listed}")
-    if not _has_kernel(device):
-        raise typer.BadParameter(f"{name} cannot be used here, as there is no kernel for it; {listed}")
+        raise typer.BadParameter(f"{name} cannot be used here, as torch finds no such device; {_LISTED}")
     return name
 
 

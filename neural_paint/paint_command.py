@@ -8,11 +8,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from torch import Tensor
@@ -27,6 +26,7 @@ from neural_paint.paint_jobs import Job
 from neural_paint.painters import NeuralPainter
 from neural_paint.painting_files import Painting, VideoOptions, scaled
 from neural_paint.progress import Progress, listed, reason, say
+from neural_paint.stop_signals import stop_signals
 from neural_paint.tasks import Step, reconstruct
 
 # What a full disk, a lack of memory (torch reports it as RuntimeError) and a bad file raise.
@@ -78,7 +78,7 @@ def _paint_photo(job: Job, options: PaintOptions, title: str) -> int:
     photo = load_image(job.photo, size=min(options.fit, max(info.height, info.width)))
 
     begun = time.perf_counter()
-    with _stop_signals() as received:
+    with stop_signals() as received:
         step = _optimise(photo.to(options.device), options, received, title)
     seconds = time.perf_counter() - begun
     if received:
@@ -105,27 +105,6 @@ def _check_outputs(job: Job, options: PaintOptions, size: tuple[int, int]) -> No
         options.video.frame_size(job.video, size)
     for path in job.outputs:
         check_writable(path)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """A list that takes up the first SIGINT or SIGTERM; a second one acts as it does otherwise."""
-    received: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        restore()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    try:
-        yield received
-    finally:
-        restore()
 
 
 def _optimise(photo: Tensor, options: PaintOptions, received: list[int], title: str) -> Step:

@@ -85,7 +85,7 @@ def setting(**changes: Any) -> dict[str, Any]:
         ([], "it has no settings"),
         ({"version": 3}, "it has no settings"),
         ({"version": 3, "settings": {}}, "it has no settings"),
-        ({"version": 2, "settings": {}}, "its version must be 3, got 2"),
+        (setting() | {"version": 2}, "its version must be 3, got 2"),
         ({"version": 3, "settings": {"opaque": 1}}, "its setting opaque must have a base_value and inputs"),
         (setting(inputs=None), "its setting opaque must have a base_value and inputs"),
         (setting(base_value="1"), "the base_value of its setting opaque must be a number"),

@@ -6,6 +6,8 @@ from neural_paint.painters.checkpoints import load_painter, save_painter
 from neural_paint.painters.dab import DabPainter
 from neural_paint.painters.gan import Critic, GANPainter, Generator
 from neural_paint.painters.npx import NPXPainter
+from neural_paint.painters.pretrained import pretrained_painters, provenance
+from neural_paint.painters.stroke_data import StrokeData
 from neural_paint.painters.vae import ActionPredictor, Decoder, Encoder, VAEPainter, reparameterise
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "NPXPainter",
     "NeuralCanvas",
     "NeuralPainter",
+    "StrokeData",
     "VAEPainter",
     "connect",
     "grey",
@@ -27,6 +30,8 @@ __all__ = [
     "opaque",
     "palette",
     "place_strokes",
+    "pretrained_painters",
+    "provenance",
     "reparameterise",
     "save_painter",
     "thin",

@@ -171,6 +171,22 @@ class NeuralPainter(nn.Module):
     def _draw(self, shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
         return torch.randn(shape, generator=generator, device=device, dtype=self.dtype)
 
+    @staticmethod
+    def pretrained(name: str = "dry_brush") -> NeuralPainter:
+        """A painter that comes with the package, frozen and on the CPU; nothing is downloaded.
+
+        Args:
+            name: of the brush that it has learned, one of `pretrained_painters()`: the default is MyPaint's
+                "classic/dry_brush", with which neural painters were published.
+
+        Raises:
+            ValueError: there is no painter of that name.
+        """
+        # Painters in files are above this class.
+        from neural_paint.painters.pretrained import load_pretrained
+
+        return load_pretrained(name)
+
     def freeze(self: Painter) -> Painter:
         """Set eval mode and `requires_grad` of all weights to False, and return self: gradients go to actions alone."""
         return self.eval().requires_grad_(False)

@@ -93,13 +93,28 @@ def load_painter(path: str | os.PathLike[str]) -> NeuralPainter:
     return painter._use_channels_last().freeze()
 
 
+def make_painter(kind: str, architecture: Mapping[str, Any]) -> NeuralPainter:
+    """A new painter, with initial weights.
+
+    Args:
+        kind: its name in files, such as "gan".
+        architecture: arguments of its constructor.
+
+    Raises:
+        ValueError: there is no such painter.
+    """
+    if kind not in _PAINTERS:
+        raise ValueError(f"kind must be one of {', '.join(_PAINTERS)}, got {kind!r}")
+    try:
+        return _PAINTERS[kind](**architecture)
+    except (TypeError, OverflowError, RuntimeError) as error:
+        raise ValueError(f"there is no painter of kind {kind!r} with {dict(architecture)}") from error
+
+
 def _build(kind: str, architecture: dict[str, Any]) -> NeuralPainter:
     """A painter without memory for its weights: sizes from a file cost nothing until tensors are there for them."""
-    try:
-        with torch.device("meta"):
-            return _PAINTERS[kind](**architecture)
-    except (TypeError, OverflowError, RuntimeError) as error:
-        raise ValueError(f"there is no painter of kind {kind!r} with {architecture}") from error
+    with torch.device("meta"):
+        return make_painter(kind, architecture)
 
 
 def _read_safetensors(data: bytes) -> tuple[str, dict[str, Any], dict[str, Any]]:

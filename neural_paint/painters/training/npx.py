@@ -1,0 +1,92 @@
+"""The painter of Neural Painters X: each network is trained alone first, and both together only for a short while.
+
+Of "The Joy of Neural Painting" (arXiv:2111.10283) and its notebooks: (1) the painter against a feature loss; (2) it is
+frozen; (3) the critic learns to tell its strokes from real ones; (4) both, a step of each on every batch. Here
+EfficientNet-Lite0 is the default of the feature loss, and either network gets pictures normalised as it was trained.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from neural_paint.painters.layers import full_precision
+from neural_paint.painters.npx import NPXPainter
+from neural_paint.painters.npx_critic import NPXCritic
+from neural_paint.painters.training.config import NPXConfig
+from neural_paint.painters.training.losses import critic_cross_entropy, painter_cross_entropy
+from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
+from neural_paint.perception import VGG16BN, EfficientNetLite0, FeatureLoss
+
+_Network = type[EfficientNetLite0] | type[VGG16BN]
+# Activations of a fourth, an eighth and a sixteenth of the picture's size: in VGG16 layers 22, 32 and 42, as published.
+_LAYERS: dict[str, tuple[_Network, tuple[str, ...]]] = {
+    "efficientnet-lite0": (EfficientNetLite0, ("expand3", "expand5", "expand9")),
+    "vgg16-bn": (VGG16BN, ("relu3", "relu4", "relu5")),
+}
+
+
+class NPXRecipe(Recipe):
+    shown = ("features", "critic", "painter")
+    painter: NPXPainter
+
+    def __init__(self, config: NPXConfig, setting: Setting) -> None:
+        super().__init__(setting)
+        self.config = config
+        self.painter = NPXPainter(**config.painter)
+        self.critic = NPXCritic(config.critic_width, config.dropout)
+        network, layers = _LAYERS[config.features]
+        loss = FeatureLoss(network.pretrained(), layers, config.feature_weights, config.gram_weight)
+        self.feature_loss = loss.to(setting.device)
+        self._add("painter", self.painter)
+        self._add("critic", self.critic)
+        for name, rate, betas in (
+            ("painter", config.painter_rate, config.painter_betas),
+            ("critic", config.critic_rate, config.critic_betas),
+            ("joint_painter", config.joint_rate, config.joint_betas),
+            ("joint_critic", config.joint_rate, config.joint_betas),
+        ):
+            self._add_optimizer(name, (self.networks[name.removeprefix("joint_")],), rate, betas)
+        joint_steps = config.steps - config.painter_steps - config.critic_steps
+        self.stages = (
+            Stage("painter", config.painter_steps, config.batch_size, self._match_features),
+            Stage("critic", config.critic_steps, config.critic_batch_size, self._tell_apart),
+            Stage("critic and painter", joint_steps, config.batch_size, self._compete),
+        )
+
+    def begin(self, stage: int) -> None:
+        # Frozen, the painter's batch normalisation is, too.
+        self.painter.train(stage != 1).requires_grad_(stage != 1)
+        self.critic.train(stage != 0).requires_grad_(stage != 0)
+
+    def _score(self, strokes: Tensor) -> Tensor:
+        drawn = self.setting.draws.uniform(len(strokes), self.critic.dropout_size)
+        return full_precision(self.critic(strokes, drawn.to(strokes.device)))
+
+    def _match_features(self, batch: Batch, step: int) -> Losses:
+        with self.setting.autocast():
+            loss = self.feature_loss(self.painter.signed_strokes(batch.actions), batch.strokes)
+        self._update("painter", loss)
+        return detached(features=loss)
+
+    def _tell_apart(self, batch: Batch, step: int) -> Losses:
+        with self.setting.autocast():
+            with torch.no_grad():
+                painted = self.painter.signed_strokes(batch.actions)
+            loss = critic_cross_entropy(self._score(batch.strokes), self._score(painted))
+        self._update("critic", loss)
+        return detached(critic=loss)
+
+    def _compete(self, batch: Batch, step: int) -> Losses:
+        self.critic.requires_grad_(True)
+        with self.setting.autocast():
+            painted = self.painter.signed_strokes(batch.actions)
+            critic_loss = critic_cross_entropy(self._score(batch.strokes), self._score(painted.detach()))
+        self._update("joint_critic", critic_loss)
+        # Its gradients would be computed for nothing.
+        self.critic.requires_grad_(False)
+        with self.setting.autocast():
+            features = self.feature_loss(painted, batch.strokes)
+            entropy = painter_cross_entropy(self._score(painted))
+        self._update("joint_painter", (entropy + features) / 2)
+        return detached(critic=critic_loss, painter=entropy, features=features)

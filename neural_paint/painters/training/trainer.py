@@ -1,0 +1,170 @@
+"""The loop over the steps of a recipe, whose whole state is a few tensors and the number of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from neural_paint.painters.evaluation import as_pictures
+from neural_paint.painters.training.config import (
+    GANConfig,
+    NPXConfig,
+    Precision,
+    RegressionConfig,
+    TrainConfig,
+    VAEConfig,
+)
+from neural_paint.painters.training.gan import GANRecipe
+from neural_paint.painters.training.npx import NPXRecipe
+from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting
+from neural_paint.painters.training.regression import RegressionRecipe
+from neural_paint.painters.training.vae import VAERecipe
+from neural_paint.painters.training.world import Draws, World, derived_seed
+
+
+class TrainData(Protocol):
+    """What training needs of a data set: `StrokeData` has it."""
+
+    def __len__(self) -> int: ...
+
+    def batches(
+        self, batch_size: int, *, seed: int, start: int = 0, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Actions float32 (b, 12) and strokes uint8 (b, 3, 64, 64), for ever: a pure function of seed and number."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """After a step.
+
+    Attributes:
+        step: how many are done, of all stages.
+        stage: what it was a step of.
+        losses: of this process's strokes, on the device: reading them waits for it.
+    """
+
+    step: int
+    stage: str
+    losses: Losses
+
+
+def make_recipe(config: TrainConfig, setting: Setting) -> Recipe:
+    """With initial weights that depend on the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(config.seed, 0))
+        if isinstance(config, VAEConfig):
+            return VAERecipe(config, setting)
+        if isinstance(config, GANConfig):
+            return GANRecipe(config, setting)
+        if isinstance(config, NPXConfig):
+            return NPXRecipe(config, setting)
+        assert isinstance(config, RegressionConfig)
+        return RegressionRecipe(config, setting)
+
+
+class Trainer:
+    """Trains a painter: `for report in trainer` does a step each time, from wherever the state is.
+
+    Args:
+        config: what and how.
+        data: the strokes to train on.
+        device: where.
+        world: the processes that train together.
+
+    Raises:
+        ValueError: a batch does not divide among the processes, or there is less than a batch.
+    """
+
+    def __init__(
+        self, config: TrainConfig, data: TrainData, device: torch.device | str = "cpu", world: World | None = None
+    ) -> None:
+        world = world or World()
+        device = torch.device(device)
+        setting = Setting(device, choose_precision(config, device), world, Draws(config.seed, world))
+        self.config = config
+        self.setting = setting
+        self.recipe = make_recipe(config, setting)
+        self.step = 0
+        self._data = data
+        for stage in self.recipe.stages:
+            if stage.batch_size % world.size:
+                raise ValueError(f"a batch must divide among {world.size} processes, got {stage.batch_size} strokes")
+            if stage.batch_size > len(data):
+                raise ValueError(f"a batch is {stage.batch_size} strokes, and there are {len(data)} to train on")
+
+    def __iter__(self) -> Iterator[Report]:
+        setting, begin = self.setting, 0
+        for number, stage in enumerate(self.recipe.stages):
+            done = self.step - begin
+            if done < stage.steps:
+                self.recipe.begin(number)
+                batches = self._data.batches(
+                    stage.batch_size,
+                    seed=derived_seed(self.config.seed, 1, number),
+                    start=done,
+                    rank=setting.world.rank,
+                    world=setting.world.size,
+                )
+                for index in range(done, stage.steps):
+                    setting.draws.begin(number, index)
+                    losses = stage.step(self._next(batches), index)
+                    self.step += 1
+                    yield Report(self.step, stage.name, losses)
+            begin += stage.steps
+
+    def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Batch:
+        actions, strokes = next(batches)
+        device, dtype = self.setting.device, self.recipe.painter.dtype
+        return Batch(actions.to(device, dtype, non_blocking=True), as_pictures(strokes, device, dtype))
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and the optimisers' moments, by name, contiguous and on the CPU: with `step`, all that there is."""
+        state = {}
+        for name, network in self.recipe.networks.items():
+            for key, tensor in network.state_dict().items():
+                state[f"{name}.{key}"] = tensor
+        for name, optimizer in self.recipe.optimizers.items():
+            for number, moments in optimizer.state_dict()["state"].items():
+                for key, tensor in moments.items():
+                    state[f"optimizer {name}.{number}.{key}"] = tensor
+        return {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in state.items()}
+
+    def load_state(self, step: int, state: dict[str, Tensor]) -> None:
+        """Go on from a state of the same config.
+
+        Raises:
+            ValueError: it is of another config.
+        """
+        try:
+            for name, network in self.recipe.networks.items():
+                network.load_state_dict(_part(state, f"{name}."))
+            for name, optimizer in self.recipe.optimizers.items():
+                self._load_moments(optimizer, _part(state, f"optimizer {name}."))
+        except (RuntimeError, KeyError, IndexError) as error:
+            raise ValueError(f"its tensors are not those of this config ({str(error).splitlines()[0]})") from error
+        self.step = step
+
+    @staticmethod
+    def _load_moments(optimizer: torch.optim.Adam, moments: dict[str, Tensor]) -> None:
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        for key, tensor in moments.items():
+            number, _, name = key.partition(".")
+            weight = weights[int(number)]
+            # Laid out as the weight is, which the fused kernels of Adam take for granted.
+            like = torch.empty_like(weight) if tensor.shape == weight.shape else torch.empty_like(tensor)
+            optimizer.state[weight][name] = like.copy_(tensor)
+
+
+def choose_precision(config: TrainConfig, device: torch.device) -> Precision:
+    """float32 or bfloat16."""
+    if config.precision != "auto":
+        return config.precision
+    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key[len(prefix) :]: tensor for key, tensor in state.items() if key.startswith(prefix)}
