@@ -47,7 +47,9 @@ class ReplayOptions:
 
 
 def replay(
-    strokes: Annotated[Path, typer.Argument(help="A stroke file of actions: .safetensors or .json.")],
+    strokes: Annotated[
+        Path, typer.Argument(help="A stroke file of actions: .safetensors or .json.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
         typer.Option(

