@@ -18,14 +18,18 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from neural_paint import Stamps, Strokes
+from neural_paint import ActionStrokes, mypaint
+from neural_paint.action_strokes import AnyStrokes
 from neural_paint.brushes import BitmapBrush
 from neural_paint.io import load_strokes, save_strokes
+from neural_paint.painters import NeuralPainter
 from neural_paint.tasks import Step, reconstruct
 from neural_paint.tasks.lay import lay
 
 SIDE = 256
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "grace_hopper")
+# In place of a brush, the neural painter that comes with the program.
+NEURAL = "neural"
 # Enough to run all the code once.
 UNTIMED_STEPS = 3
 # Shortest prefix that is scored.
@@ -55,6 +59,7 @@ BUDGETS = {
     "1,000 strokes in 20 s": Budget(1000, 20),
     "1,000 strokes of the dry brush in 20 s": Budget(1000, 20, "dry"),
     "1,000 stamps of a bitmap brush in 20 s": Budget(1000, 20, pointed_tip()),
+    "500 strokes of the neural painter in 20 s": Budget(500, 20, NEURAL),
 }
 
 
@@ -74,31 +79,42 @@ def tensor(image: np.ndarray) -> Tensor:
     return torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
 
 
-def pixels(strokes: Strokes | Stamps, background: Tensor) -> np.ndarray:
+def pixels(strokes: AnyStrokes, background: Tensor, painter: NeuralPainter | None) -> np.ndarray:
     """(256, 256, 3) uint8."""
-    image = lay(strokes, background[0, :, None, None].expand(1, -1, SIDE, SIDE))[0]
+    image = lay(strokes, background[0, :, None, None].expand(1, -1, SIDE, SIDE), painter)[0]
     return (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
 
 
-def scores(step: Step, photo: np.ndarray, path: Path) -> dict[str, float]:
+def mypaint_pixels(strokes: ActionStrokes, background: Tensor) -> np.ndarray:
+    """(256, 256, 3) uint8 of the real MyPaint."""
+    canvas = mypaint.Canvas((SIDE, SIDE), mode="jump", background=background[0].tolist())
+    canvas.draw(strokes.actions[0].double().numpy(), strokes.place[0].double().numpy())
+    return canvas.image()
+
+
+def scores(step: Step, photo: np.ndarray, path: Path, painter: NeuralPainter | None) -> dict[str, float]:
     """What the painting is worth, made anew from the saved strokes and rounded to 8 bits."""
     save_strokes(path, step.strokes, canvas=(SIDE, SIDE), background=step.background[0].tolist())
     file = load_strokes(path)
     strokes, background = file.strokes, torch.tensor([file.background])
 
     def psnr(count: int) -> float:
-        return float(peak_signal_noise_ratio(photo, pixels(strokes[:, :count], background)))
+        return float(peak_signal_noise_ratio(photo, pixels(strokes[:, :count], background, painter)))
 
     # The mean over the logarithm of the length, by the trapezoidal rule.
     lengths = np.geomspace(FIRST_PREFIX, strokes.num_strokes, 9).round().astype(int)
     octaves = np.log2(lengths)
     prefixes = trapezoid([psnr(int(count)) for count in lengths], octaves) / (octaves[-1] - octaves[0])
-    painting = pixels(strokes, background)
+    painting = pixels(strokes, background, painter)
+    real = {}
+    if isinstance(strokes, ActionStrokes) and mypaint.available():
+        real["mypaint_psnr"] = round(float(peak_signal_noise_ratio(photo, mypaint_pixels(strokes, background))), 2)
     return {
         "flat_psnr": round(psnr(0), 2),
         "prefix_psnr": round(float(prefixes), 2),
         "psnr": round(psnr(strokes.num_strokes), 2),
         "ssim": round(float(structural_similarity(photo, painting, channel_axis=2)), 3),
+        **real,
     }
 
 
@@ -107,9 +123,10 @@ def scores(step: Step, photo: np.ndarray, path: Path) -> dict[str, float]:
 def bench_reconstruct(benchmark: BenchmarkFixture, tmp_path: Path, budget: str, name: str) -> None:
     strokes, seconds, brush = BUDGETS[budget]
     photo = photograph(name)
+    painter = NeuralPainter.pretrained() if brush == NEURAL else None
 
     def run(**limit: float) -> Step:
-        *_, step = reconstruct(tensor(photo), strokes, brush=brush, **limit)
+        *_, step = reconstruct(tensor(photo), strokes, brush=painter or brush, **limit)
         return step
 
     run(steps=UNTIMED_STEPS)
@@ -119,7 +136,7 @@ def bench_reconstruct(benchmark: BenchmarkFixture, tmp_path: Path, budget: str, 
     benchmark.extra_info.update(
         case=name,
         steps=step.index + 1,
-        **scores(step, photo, tmp_path / "strokes.safetensors"),
+        **scores(step, photo, tmp_path / "strokes.safetensors", painter),
     )
 
 

@@ -210,6 +210,8 @@ def pass_cells(what: str, passes: dict[str, float], best: dict[str, float]) -> t
 def painter_table(benchmarks: list[Benchmark]) -> str:
     """The paintings of each budget, and what they are worth in the mean."""
     columns = {"mean colour, dB": "flat_psnr", "prefixes, dB": "prefix_psnr", "PSNR, dB": "psnr", "SSIM": "ssim"}
+    if any("mypaint_psnr" in benchmark["extra_info"] for benchmark in benchmarks):
+        columns["in MyPaint, dB"] = "mypaint_psnr"
     rows = []
     for group, members in groupby(benchmarks, key=lambda b: b["group"]):
         paintings = [benchmark["extra_info"] for benchmark in members]
@@ -218,9 +220,15 @@ def painter_table(benchmarks: list[Benchmark]) -> str:
             values = [decibels(painting.get(key)) for key in columns.values()]
             rows.append([budget, painting["case"], f"{painting['steps']:,}", *values])
         if len(paintings) > 1:
-            means = [decibels(fmean(painting[key] for painting in paintings)) for key in columns.values()]
+            means = [decibels(mean(painting.get(key) for painting in paintings)) for key in columns.values()]
             rows.append([budget, "**mean**", "", *means])
-    return markdown(["painter", "photograph", "steps", *columns], rows, numeric=5)
+    return markdown(["painter", "photograph", "steps", *columns], rows, numeric=1 + len(columns))
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Of what was measured."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def start_line(benchmarks: list[Benchmark]) -> str:

@@ -4,6 +4,7 @@
 import torch  # noqa: F401
 
 from neural_paint import _C, reference  # noqa: F401
+from neural_paint.action_strokes import ActionStrokes
 from neural_paint.ops.composite_patches import composite_patches
 from neural_paint.ops.decode_strokes import decode_strokes
 from neural_paint.ops.paint import paint
@@ -14,6 +15,7 @@ from neural_paint.strokes import Strokes
 
 __version__ = "0.1.0"
 __all__ = [
+    "ActionStrokes",
     "Stamps",
     "Strokes",
     "__version__",

@@ -1,4 +1,4 @@
-"""The command line: `neural-paint paint PHOTO -o painting.png`, `neural-paint render`, `neural-paint info`."""
+"""The command line: `neural-paint paint PHOTO -o painting.png`, `render`, `replay`, `info`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 
 from neural_paint import __version__, backends
 from neural_paint.brushes import BRUSHES
-from neural_paint.cli_options import Device, VideoSeconds, VideoSize, named_brush, within
+from neural_paint.chosen_painter import DEFAULT_BRUSH, Painters, Weights, chosen_tool
+from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
 from neural_paint.dataset_command import dataset
 from neural_paint.io import ImageError, demo_photo
 from neural_paint.mypaint import library
@@ -19,6 +20,7 @@ from neural_paint.paint_jobs import plan_jobs
 from neural_paint.painting_files import VideoOptions
 from neural_paint.progress import reason, say
 from neural_paint.render_command import RenderOptions, render_file
+from neural_paint.replay_command import replay
 from neural_paint.tasks.reconstruct import DEFAULT_STEPS
 from neural_paint.train_command import train_painter
 
@@ -30,9 +32,11 @@ Examples:
   neural-paint paint cat.jpg -o poster.png --strokes 2000 --seconds 60 --size 4096
   neural-paint paint cat.jpg -o painting.png --save strokes.json --video painting.mp4
   neural-paint paint cat.jpg -o painting.png --brush my-brush.png
+  neural-paint paint cat.jpg -o painting.png --painter neural --save strokes.json
   neural-paint paint holidays/*.jpg -o paintings/  (one painting for each photograph)
   neural-paint paint --demo -o painting.png        (the photograph that comes with the program)
   neural-paint render strokes.json -o poster.png --size 8192
+  neural-paint replay strokes.json -o mypaint.png --compare sheet.png
   neural-paint dataset --strokes 100000 -o strokes/
   neural-paint train-painter --recipe dab --data strokes/ -o run/
   neural-paint info
@@ -129,14 +133,24 @@ def paint(
             callback=within(16, 16_384),
         ),
     ] = 320,
+    painter: Annotated[
+        Painters,
+        typer.Option(
+            metavar="NAME",
+            help="Who paints: optimise (strokes of --brush) or neural (strokes that a network learned from MyPaint; "
+            "`replay` executes them there).",
+        ),
+    ] = Painters.optimise,
     brush: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
             help=f"One of {', '.join(BRUSHES)}, or an image file to stamp: paint is where it is opaque, or, if it is "
-            "that everywhere, where it is dark.",
+            f"that everywhere, where it is dark. [default: {DEFAULT_BRUSH}]",
+            show_default=False,
         ),
-    ] = "round",
+    ] = None,
+    weights: Weights = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -172,20 +186,21 @@ def paint(
         raise typer.BadParameter("give either a photograph or --demo", param_hint="PHOTO")
     if steps is not None and seconds is not None:
         raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="--seconds")
+    tool = chosen_tool(painter, brush, weights, device)
     options = PaintOptions(
         strokes=strokes,
         steps=steps,
         seconds=seconds,
         size=size,
         fit=fit,
-        brush=named_brush(brush),
-        brush_name=brush if brush in BRUSHES else Path(brush).name,
+        brush=tool.brush,
+        record=tool.record,
         seed=seed,
         device=device,
         video=VideoOptions(video_seconds, video_size),
     )
     try:
-        jobs = plan_jobs(photos or [demo_photo()], output, save, video, None if brush in BRUSHES else Path(brush))
+        jobs = plan_jobs(photos or [demo_photo()], output, save, video, tool.file)
     except ValueError as error:
         return _complain(str(error), 2)
     try:
@@ -213,6 +228,7 @@ def render(
         ),
     ] = None,
     device: Device = "auto",
+    weights: Weights = None,
     video: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A time-lapse to write, stroke by stroke: .mp4 or .gif.", show_default=False),
@@ -229,6 +245,7 @@ def render(
         video=video,
         size=size,
         device=device,
+        weights=weights,
         video_options=VideoOptions(video_seconds, video_size),
     )
     try:
@@ -239,6 +256,7 @@ def render(
         return _complain("interrupted, nothing unfinished was left", 130)
 
 
+app.command()(replay)
 app.command()(dataset)
 app.command()(train_painter)
 

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from neural_paint.io.atomic import check_writable
 from neural_paint.io.paintings import check_picture
 from neural_paint.io.photo_info import photo_info
 from neural_paint.paint_jobs import Job
+from neural_paint.painters import NeuralPainter
 from neural_paint.painting_files import Painting, VideoOptions, scaled
 from neural_paint.progress import Progress, listed, reason, say
 from neural_paint.stop_signals import stop_signals
@@ -41,8 +42,8 @@ class PaintOptions:
     seconds: float | None
     size: int | None
     fit: int
-    brush: Brush | BitmapBrush
-    brush_name: str
+    brush: Brush | BitmapBrush | NeuralPainter
+    record: Mapping[str, Any]  # of the brush, for the stroke file
     seed: int
     device: str
     video: VideoOptions
@@ -85,7 +86,8 @@ def _paint_photo(job: Job, options: PaintOptions, title: str) -> int:
         say(f"stopped by {signal.Signals(received[0]).name}, writing the painting as it is{video}")
     height, width = step.canvas.shape[2:]
     metadata = _metadata(step, job, options, size)
-    painting = Painting(step.strokes, (height, width), step.background[0].tolist(), size, metadata)
+    painter = options.brush if isinstance(options.brush, NeuralPainter) else None
+    painting = Painting(step.strokes, (height, width), step.background[0].tolist(), size, metadata, painter)
     status, written = _write(painting, job, options.video)
     if written:
         print(
@@ -195,7 +197,7 @@ def _metadata(step: Step, job: Job, options: PaintOptions, size: tuple[int, int]
         "program": f"neural-paint {__version__}",
         "photo": job.photo.name,
         "size": size,
-        "brush": options.brush_name,
+        **options.record,
         "seed": options.seed,
         "steps": step.index + 1,
         "psnr": round(step.psnr, 3),

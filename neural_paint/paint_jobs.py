@@ -27,7 +27,7 @@ class Job:
 
 
 def plan_jobs(
-    photos: Sequence[Path], output: str, save: str | None, video: str | None, brush: Path | None = None
+    photos: Sequence[Path], output: str, save: str | None, video: str | None, tool: Path | None = None
 ) -> list[Job]:
     """Name the files of each photograph, and make the folder that they go to.
 
@@ -36,11 +36,11 @@ def plan_jobs(
             Paintings in a folder are called as the photographs are, with the ending .png.
         save: the stroke file, or only its ending, such as ".json": it is called as the painting is then.
         video: the same for the video.
-        brush: the file of the brush, where there is one.
+        tool: the file of the brush or the neural painter, where there is one.
 
     Raises:
         ValueError: an ending is not known, one file is given for several photographs, or an output is a photograph, the
-            brush or the output of another photograph.
+            brush, the neural painter or the output of another photograph.
         OSError: the folder cannot be made.
     """
     several = len(photos) > 1
@@ -54,7 +54,7 @@ def plan_jobs(
     for option, text, example in (("--save", save, ".json"), ("--video", video, ".mp4")):
         if several and text is not None and not _is_ending(text):
             raise ValueError(f"{option} must be only an ending for several photographs, such as {example}, got {text}")
-    _check_names(jobs, brush)
+    _check_names(jobs, tool)
     if in_folder:
         Path(output).mkdir(parents=True, exist_ok=True)
     return jobs
@@ -70,7 +70,7 @@ def _beside(picture: Path, text: str | None) -> Path | None:
     return picture.with_suffix(text) if _is_ending(text) else Path(text)
 
 
-def _check_names(jobs: Sequence[Job], brush: Path | None) -> None:
+def _check_names(jobs: Sequence[Job], tool: Path | None) -> None:
     for job in jobs[:1]:
         check_picture(job.picture, (1, 1))
         if job.strokes is not None:
@@ -83,8 +83,8 @@ def _check_names(jobs: Sequence[Job], brush: Path | None) -> None:
         real = os.path.realpath(path)
         if real in photos:
             raise ValueError(f"cannot write {path}: it is the photograph")
-        if brush is not None and real == os.path.realpath(brush):
-            raise ValueError(f"cannot write {path}: it is the brush")
+        if tool is not None and real == os.path.realpath(tool):
+            raise ValueError(f"cannot write {path}: it is the brush or the painter")
         if real in taken:
             raise ValueError(f"cannot write {path}: two photographs would be painted to it")
         taken.add(real)

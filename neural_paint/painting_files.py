@@ -11,11 +11,11 @@ from typing import Any
 
 from torch import Tensor
 
+from neural_paint.action_strokes import AnyStrokes
 from neural_paint.io import save_bands, save_strokes, save_video
 from neural_paint.io.video import check_video
+from neural_paint.painters.base import NeuralPainter
 from neural_paint.progress import Progress
-from neural_paint.stamps import Stamps
-from neural_paint.strokes import Strokes
 from neural_paint.tasks import render_bands, timelapse
 
 # Suffix -> (frames a second, longest side where none is asked for): what every player and every web page takes.
@@ -52,14 +52,15 @@ class VideoOptions:
 class Painting:
     """A finished painting: (1, N) strokes for a canvas of (H, W) pixels, shown at the size (H, W).
 
-    `metadata` goes into the stroke file.
+    `metadata` goes into the stroke file; `painter` shows strokes that are actions.
     """
 
-    strokes: Strokes | Stamps
+    strokes: AnyStrokes
     canvas: tuple[int, int]
     background: Sequence[float]
     size: tuple[int, int]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    painter: NeuralPainter | None = None
 
     def save_strokes(self, path: Path) -> None:
         save_strokes(path, self.strokes, canvas=self.canvas, background=self.background, metadata=self.metadata)
@@ -73,10 +74,13 @@ class Painting:
         with Progress(sys.stderr, path.name) as progress:
             save_video(path, self._frames(progress, path, options, fps), fps)
 
+    def bands(self) -> Iterator[Tensor]:
+        return render_bands(self.strokes, self.canvas, self.background, self.size, painter=self.painter)
+
     def _bands(self, progress: Progress) -> Iterator[Tensor]:
         height, width = self.size
         rows = 0
-        for band in render_bands(self.strokes, self.canvas, self.background, self.size):
+        for band in self.bands():
             yield band
             rows += band.shape[2]
             progress.show(rows / height, lambda: f"{width} x {height} pixels")
@@ -85,7 +89,7 @@ class Painting:
         total = max(2, round(options.seconds * fps))
         hold = min(round(_HOLD_SECONDS * fps), int(_HOLD_SHARE * total))
         size = options.frame_size(path, self.size)
-        frames = timelapse(self.strokes, self.canvas, self.background, size, total, hold=hold)
+        frames = timelapse(self.strokes, self.canvas, self.background, size, total, hold=hold, painter=self.painter)
         for index, frame in enumerate(frames, 1):
             yield frame
             progress.show(index / total, partial("frame {} of {}".format, index, total))

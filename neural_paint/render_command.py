@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from neural_paint.action_strokes import ActionStrokes
+from neural_paint.chosen_painter import chosen_painter, tell_of_another
 from neural_paint.io import StrokeFile, load_strokes
 from neural_paint.io.atomic import check_writable
 from neural_paint.io.paintings import check_picture
@@ -23,6 +25,7 @@ class RenderOptions:
     video: Path | None
     size: int | None
     device: str
+    weights: Path | None
     video_options: VideoOptions
 
 
@@ -33,7 +36,10 @@ def render_file(options: RenderOptions) -> int:
         ValueError, OSError: with a message of one sentence.
     """
     file = load_strokes(options.strokes)
-    painting = _painting(file, options)
+    if options.weights is not None and not isinstance(file.strokes, ActionStrokes):
+        raise ValueError(f"--weights is for strokes that are actions, and those of {options.strokes} are not")
+    painting = painting_of(file, options.strokes, options.size)
+    painting = shown(painting, options.strokes, options.device, options.weights)
     if options.picture is not None:
         check_picture(options.picture, painting.size)
     if options.video is not None:
@@ -50,16 +56,31 @@ def render_file(options: RenderOptions) -> int:
     return 0
 
 
-def _painting(file: StrokeFile, options: RenderOptions) -> Painting:
+def painting_of(file: StrokeFile, path: Path, longest: int | None) -> Painting:
+    """The painting that a stroke file holds, its longest side that many pixels; without a painter.
+
+    Raises:
+        ValueError: the file does not hold one painting of 1 or 3 channels in srgb.
+    """
     paintings, channels = file.strokes.batch_size, file.strokes.channels
     if paintings != 1 or channels not in (1, 3):
         what = f"{paintings} paintings of {channels} channels"
-        raise ValueError(f"cannot render {options.strokes}: it must hold one painting of 1 or 3 channels, got {what}")
+        raise ValueError(f"cannot paint {path}: it must hold one painting of 1 or 3 channels, got {what}")
     if file.color_space != "srgb":
-        raise ValueError(f"cannot render {options.strokes}: its colours must be srgb, got {file.color_space}")
-    size = scaled(_painted_size(file), options.size)
+        raise ValueError(f"cannot paint {path}: its colours must be srgb, got {file.color_space}")
+    size = scaled(_painted_size(file), longest)
     background = file.background or (_WHITE,) * channels
-    return Painting(file.strokes.to(options.device), file.canvas, background, size)
+    return Painting(file.strokes, file.canvas, background, size, file.metadata)
+
+
+def shown(painting: Painting, path: Path, device: str, weights: Path | None) -> Painting:
+    """The painting on a device, and with the neural painter that shows its strokes where they are actions."""
+    strokes = painting.strokes.to(device)
+    if not isinstance(strokes, ActionStrokes):
+        return replace(painting, strokes=strokes)
+    painter = chosen_painter(weights, device)
+    tell_of_another(painter, painting.metadata, path)
+    return replace(painting, strokes=strokes.to(painter.dtype), painter=painter)
 
 
 def _painted_size(file: StrokeFile) -> tuple[int, int]:

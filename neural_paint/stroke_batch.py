@@ -164,7 +164,7 @@ def _select(tensor: Tensor, axis: int, index: Index) -> Tensor:
 def check_joinable(batches: Sequence[StrokeBatch], dim: int) -> None:
     """Raise ValueError unless `cat` can join these along `dim`, as far as all kinds of strokes ask it."""
     if not batches:
-        raise ValueError("cat needs at least one Strokes or Stamps")
+        raise ValueError("cat needs at least one batch of strokes")
     if dim not in (0, 1):
         raise ValueError(f"dim must be 0 (batch) or 1 (strokes), got {dim}")
     require_same("channels", [batch.channels for batch in batches])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import gc
 import importlib
 import weakref
@@ -15,11 +17,18 @@ from torch import Tensor
 from neural_paint import Strokes, paint
 from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.io import demo_photo, load_image
+from neural_paint.painters import DabPainter, GANPainter, NeuralPainter
 from neural_paint.tasks import Step, reconstruct
+from neural_paint.tasks.action_parameters import FINEST
 from neural_paint.tasks.painting import Painting
 from neural_paint.tasks.schedule import waves
 
-BRUSH: dict[str, Brush | BitmapBrush] = {**BRUSHES, "bitmap": BitmapBrush(torch.linspace(0.1, 1, 35).view(1, 5, 7))}
+BRUSH: dict[str, Brush | BitmapBrush | NeuralPainter] = {
+    **BRUSHES,
+    "bitmap": BitmapBrush(torch.linspace(0.1, 1, 35).view(1, 5, 7)),
+    "dab": DabPainter(dabs=8, width=4).freeze(),
+    "gan": GANPainter(dim=4, noise_size=0).freeze(),
+}
 
 step_graph = importlib.import_module("neural_paint.tasks.step_graph")
 
@@ -44,7 +53,7 @@ def _photos() -> Tensor:
 
 def _painting(strokes: int = 20, brush: str = "round") -> Painting:
     painting = Painting(_photos(), strokes, BRUSH[brush], torch.Generator().manual_seed(0))
-    for wave in waves(strokes, BRUSH[brush].radius):
+    for wave in waves(strokes, getattr(BRUSH[brush], "radius", FINEST)):
         painting.begin_wave(wave)
     return painting
 
@@ -138,6 +147,8 @@ def _number_of_the_host(painting: Painting) -> None:
 def on_meta(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Painting]:
     """A painting without values, on a device that is not the host, which nothing can be read back from."""
     monkeypatch.setattr("neural_paint.backends.pick", lambda *_args, **_options: "cpp")
+    # It has no autocast, which painters turn off.
+    monkeypatch.setattr(torch, "autocast", lambda *_args, **_options: contextlib.nullcontext())
 
     def build(brush: str) -> Painting:
         painting = _painting(brush=brush)
@@ -145,12 +156,14 @@ def on_meta(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Painting]:
             for name, value in vars(holder).items():
                 if isinstance(value, Tensor):
                     setattr(holder, name, value.to("meta"))
+                elif isinstance(value, NeuralPainter):
+                    setattr(holder, name, copy.deepcopy(value).to("meta"))
         return painting
 
     return build
 
 
-@pytest.mark.parametrize("brush", ["round", "dry", "bitmap"])
+@pytest.mark.parametrize("brush", ["round", "dry", "bitmap", "dab", "gan"])
 def test_a_step_can_be_captured(brush: str, on_meta: Callable[[str], Painting]) -> None:
     painting = on_meta(brush)
     with Capturable("meta"):

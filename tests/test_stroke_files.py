@@ -21,7 +21,8 @@ import safetensors.torch
 import torch
 from hypothesis import strategies as st
 
-from neural_paint import Stamps, Strokes
+from neural_paint import ActionStrokes, Stamps, Strokes
+from neural_paint.action_strokes import AnyStrokes
 from neural_paint.io import StrokeFile, load_strokes, save_strokes
 
 SUFFIXES = ["safetensors", "json"]
@@ -56,7 +57,12 @@ def make_stamps(batch=2, count=5, dtype=torch.float32, half=None, colored=False,
     return Stamps(**fields)
 
 
-def assert_same_bits(a: Strokes | Stamps, b: Strokes | Stamps) -> None:
+def make_actions(batch=2, count=5, dtype=torch.float32) -> ActionStrokes:
+    place = torch.cat([torch.randn(batch, count, 2) * 100, torch.rand(batch, count, 1) + 0.1], -1).to(dtype)
+    return ActionStrokes(actions=torch.rand(batch, count, 12, dtype=dtype), place=place)
+
+
+def assert_same_bits(a: AnyStrokes, b: AnyStrokes) -> None:
     assert type(a) is type(b)
     assert a.fields().keys() == b.fields().keys()
     for name, tensor in a.fields().items():
@@ -81,6 +87,9 @@ def assert_same_bits(a: Strokes | Stamps, b: Strokes | Stamps) -> None:
         (make_stamps, {"half": torch.float16, "shared": False}),
         (make_stamps, {"half": torch.bfloat16, "colored": True, "shared": False, "opacity": False}),
         (make_stamps, {"count": 0, "shared": False}),
+        (make_actions, {}),
+        (make_actions, {"dtype": torch.float64}),
+        (make_actions, {"count": 0}),
     ],
 )
 def test_round_trip(tmp_path, suffix, maker, options):
@@ -187,11 +196,11 @@ def test_unknown_suffix(tmp_path, call, name):
         call(tmp_path / name)
 
 
-def parts(strokes: Strokes | Stamps) -> tuple[dict, dict[str, torch.Tensor]]:
+def parts(strokes: AnyStrokes) -> tuple[dict, dict[str, torch.Tensor]]:
     header = {
         "format": "neural_paint.strokes",
         "version": 1,
-        "kind": "stamps" if isinstance(strokes, Stamps) else "bezier",
+        "kind": {Strokes: "bezier", Stamps: "stamps", ActionStrokes: "actions"}[type(strokes)],
         "stroke_model": 1,
         "canvas": [8, 8],
         "color_space": "srgb",
@@ -215,7 +224,9 @@ def write(path, header: dict, tensors: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("strokes", [make(textures=2), make_stamps()], ids=["bezier", "stamps"])
+@pytest.mark.parametrize(
+    "strokes", [make(textures=2), make_stamps(), make_actions()], ids=["bezier", "stamps", "actions"]
+)
 def test_documented_layout_is_read(tmp_path, suffix, strokes):
     write(tmp_path / f"cat.{suffix}", *parts(strokes))
     assert_same_bits(load_strokes(tmp_path / f"cat.{suffix}").strokes, strokes)
@@ -236,7 +247,7 @@ def test_example_of_the_document_is_read(tmp_path):
         ({"format": None}, {}, "not a stroke file"),
         ({"version": None}, {}, "not a stroke file"),
         ({"version": 2}, {}, "it has stroke file version 2, this neural_paint reads up to 1"),
-        ({"kind": "actions"}, {}, "kind 'actions', this neural_paint reads 'bezier' and 'stamps' only"),
+        ({"kind": "dabs"}, {}, "kind 'dabs', this neural_paint reads 'bezier', 'stamps' and 'actions' only"),
         ({"kind": "stamps"}, {}, "lacks tensor transform"),
         ({"stroke_model": 2}, {}, "stroke model is 2, this neural_paint has 1"),
         ({"canvas": None}, {}, "canvas must be"),
@@ -281,6 +292,29 @@ def test_load_rejects(tmp_path, suffix, header, tensors, message):
 def test_load_rejects_stamps(tmp_path, suffix, header, tensors, message):
     path = tmp_path / f"cat.{suffix}"
     good_header, good_tensors = parts(make_stamps())
+    tensors = {**good_tensors, **tensors}
+    write(path, {**good_header, **header}, {name: tensor for name, tensor in tensors.items() if tensor is not None})
+    with pytest.raises(ValueError, match=f"cannot load {path}: .*{message}"):
+        load_strokes(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("header", "tensors", "message"),
+    [
+        ({"kind": "stamps"}, {}, "lacks tensor transform"),
+        ({"background": [0.0]}, {}, "background must be 3"),
+        ({}, {"place": None}, "lacks tensor place"),
+        ({}, {"color": torch.zeros(1)}, "unknown tensor color"),
+        ({}, {"actions": torch.rand(2, 5, 13)}, r"actions must have shape \(B, N, 12\)"),
+        ({}, {"place": torch.rand(2, 5, 3).double()}, "place must have the dtype of actions"),
+        ({}, {"actions": torch.full((2, 5, 12), -0.5)}, r"actions must be in \[0, 1\], got -0.5 at stroke \(0, 0\)"),
+        ({}, {"place": torch.zeros(2, 5, 3)}, r"side of place must be finite and > 0, got 0 at stroke \(0, 0\)"),
+    ],
+)
+def test_load_rejects_actions(tmp_path, suffix, header, tensors, message):
+    path = tmp_path / f"cat.{suffix}"
+    good_header, good_tensors = parts(make_actions())
     tensors = {**good_tensors, **tensors}
     write(path, {**good_header, **header}, {name: tensor for name, tensor in tensors.items() if tensor is not None})
     with pytest.raises(ValueError, match=f"cannot load {path}: .*{message}"):

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neural_paint.action_strokes import ActionStrokes, AnyStrokes
 from neural_paint.io.atomic import write_atomic
 from neural_paint.io.stroke_codecs import (
     DTYPES,
@@ -32,7 +33,12 @@ FORMAT = "neural_paint.strokes"
 VERSION = 1
 # Raised when the same fields would paint other pixels.
 STROKE_MODEL = 1
-KINDS: dict[str, type[Strokes] | type[Stamps]] = {"bezier": Strokes, "stamps": Stamps}
+_Kind = type[Strokes] | type[Stamps] | type[ActionStrokes]
+KINDS: dict[str, _Kind] = {
+    "bezier": Strokes,
+    "stamps": Stamps,
+    "actions": ActionStrokes,
+}
 
 Encoder = Callable[[Header, dict[str, Tensor]], bytes]
 Decoder = Callable[[bytes], tuple[Header, dict[str, Tensor]]]
@@ -47,14 +53,14 @@ class StrokeFile:
     """What a stroke file holds.
 
     Attributes:
-        strokes: the strokes or stamps, on the CPU.
+        strokes: the strokes, stamps or actions, on the CPU.
         canvas: (H, W) in pixels of the canvas that the strokes' coordinates refer to.
         color_space: the space of the colours, "srgb" for sRGB-encoded values.
         background: the colour under the first stroke, one number per channel, or None where it is not recorded.
         metadata: whatever the writer added, a JSON object.
     """
 
-    strokes: Strokes | Stamps
+    strokes: AnyStrokes
     canvas: tuple[int, int]
     color_space: str = "srgb"
     background: tuple[float, ...] | None = None
@@ -63,7 +69,7 @@ class StrokeFile:
 
 def save_strokes(
     path: str | os.PathLike[str],
-    strokes: Strokes | Stamps,
+    strokes: AnyStrokes,
     *,
     canvas: Sequence[int],
     color_space: str = "srgb",
@@ -74,7 +80,7 @@ def save_strokes(
 
     Args:
         path: the file; its suffix picks the format. It is replaced only once the new file is complete.
-        strokes: any batch of strokes or stamps whose values are valid.
+        strokes: any batch of strokes, stamps or actions whose values are valid.
         canvas: (H, W) in pixels.
         color_space: the space of the colours.
         background: the colour under the first stroke, one number per channel.
@@ -158,7 +164,8 @@ def _check_identity(header: Header) -> None:
     if header["version"] > VERSION:
         raise ValueError(f"it has stroke file version {header['version']}, this neural_paint reads up to {VERSION}")
     if header.get("kind") not in tuple(KINDS):
-        read = " and ".join(map(repr, KINDS))
+        *others, last = map(repr, KINDS)
+        read = f"{', '.join(others)} and {last}"
         raise ValueError(f"it holds strokes of kind {header.get('kind')!r}, this neural_paint reads {read} only")
     if header.get("stroke_model") != STROKE_MODEL:
         raise ValueError(f"its stroke model is {header.get('stroke_model')!r}, this neural_paint has {STROKE_MODEL}")
@@ -181,7 +188,7 @@ def _is_color(value: Any, channels: int) -> bool:
     return numbers and len(value) == channels
 
 
-def _assemble(kind: type[Strokes] | type[Stamps], tensors: dict[str, Tensor]) -> Strokes | Stamps:
+def _assemble(kind: _Kind, tensors: dict[str, Tensor]) -> AnyStrokes:
     missing = [name for name in kind.REQUIRED if name not in tensors]
     unknown = [name for name in tensors if name not in kind.FIELDS]
     if missing or unknown:

@@ -30,6 +30,7 @@ class NeuralPainter(nn.Module):
         action_size: entries of an action, 12 (`neural_paint.painters.actions` names them).
         noise_size: random numbers that a stroke can depend on; 0 where a painter has none.
         ends_in_sigmoid: whether that is what `activate` is.
+        any_size: whether `coverage` makes masks of any size, not of 64 pixels alone.
     """
 
     kind: ClassVar[str]
@@ -37,6 +38,7 @@ class NeuralPainter(nn.Module):
     action_size: ClassVar[int] = ACTION_SIZE
     noise_size: int
     ends_in_sigmoid: ClassVar[bool] = True
+    any_size: ClassVar[bool] = False
 
     def architecture(self) -> dict[str, Any]:
         """The arguments of the constructor that make this painter again, apart from its weights."""

@@ -72,6 +72,7 @@ class DabPainter(NeuralPainter):
 
     kind = "dab"
     ends_in_sigmoid = False
+    any_size = True
 
     def __init__(self, dabs: int = DABS, width: int = WIDTH) -> None:
         for name, value in (("dabs", dabs), ("width", width)):

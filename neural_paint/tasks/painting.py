@@ -7,9 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from neural_paint.action_strokes import AnyStrokes
 from neural_paint.brushes import BitmapBrush, Brush
+from neural_paint.painters.base import NeuralPainter
 from neural_paint.stamps import Stamps
 from neural_paint.strokes import Strokes
+from neural_paint.tasks.action_parameters import ActionParameters
 from neural_paint.tasks.lay import lay
 from neural_paint.tasks.parameters import MIN_RADIUS, StrokeParameters
 from neural_paint.tasks.placement import place, stroke_worth
@@ -40,7 +43,9 @@ class Painting:
         canvas: (B, C, H, W) the strokes over the background.
     """
 
-    def __init__(self, photo: Tensor, strokes: int, brush: Brush | BitmapBrush, generator: torch.Generator) -> None:
+    def __init__(
+        self, photo: Tensor, strokes: int, brush: Brush | BitmapBrush | NeuralPainter, generator: torch.Generator
+    ) -> None:
         batch, channels, height, width = photo.shape
         side = math.sqrt(height * width)
         # A few strokes do not each get the whole width that is theirs: one of that size fits no picture.
@@ -51,8 +56,11 @@ class Painting:
         self.background = photo.mean((2, 3), keepdim=True).clamp(0, 1)
         self._under = self.background.expand_as(photo).contiguous()
         self.canvas = self._under
-        self.parameters: StrokeParameters | StampParameters
-        if isinstance(brush, BitmapBrush):
+        self.parameters: StrokeParameters | StampParameters | ActionParameters
+        self._painter = brush if isinstance(brush, NeuralPainter) else None
+        if isinstance(brush, NeuralPainter):
+            self.parameters = ActionParameters(batch, channels, strokes, self._spacing, brush, photo)
+        elif isinstance(brush, BitmapBrush):
             self.parameters = StampParameters(batch, channels, strokes, self._spacing, brush, photo)
         else:
             self.parameters = StrokeParameters(batch, channels, strokes, self._spacing, brush, photo)
@@ -74,15 +82,19 @@ class Painting:
         placement = place(self._photo, self.canvas, missing, radius, self._generator)
         self.parameters.append(placement, radius, self._generator)
         self._octaves.fill_(math.log2(wave.total / _FIRST_PREFIX))
-        self.canvas = lay(self.parameters.strokes(), self._under)
+        self.canvas = lay(self._shown(), self._under)
         self._moved = False
 
     def _take_up(self, count: int) -> None:
-        worth = stroke_worth(self.parameters.strokes(), self._under, self._photo, self._generator)
+        worth = stroke_worth(self._shown(), self._under, self._photo, self._generator)
         self.parameters.keep(worth.argsort(1)[:, count:].sort(1).values)
-        self.canvas = lay(self.parameters.strokes(), self._under)
+        self.canvas = lay(self._shown(), self._under)
 
-    def step(self, rate: float, *, is_last: bool = False) -> tuple[Strokes | Stamps, Tensor]:
+    @torch.no_grad()
+    def _shown(self) -> Strokes | Stamps:
+        return self.parameters.shown(self.parameters.strokes())
+
+    def step(self, rate: float, *, is_last: bool = False) -> tuple[AnyStrokes, Tensor]:
         """Move the strokes one step of size `rate`; returns what they were before, and their canvases' mean squared
         errors, which like `canvas` no later step changes."""
         self._rate.fill_(rate)
@@ -90,7 +102,7 @@ class Painting:
         self._moved = True
         strokes = self.parameters.painted(moving)
         if is_last and self.parameters.is_reduced:
-            self.canvas = lay(strokes, self._under)
+            self.canvas = lay(strokes, self._under, self._painter)
             mse = (self.canvas - self._photo).square().mean((1, 2, 3))
         return strokes, mse
 
@@ -100,8 +112,9 @@ class Painting:
         rows = self.parameters.rows.detach().requires_grad_()
         strokes = self.parameters.strokes(rows)
         first, others = self._next_parts()
-        sketch = lay(strokes.masked(first), self._under)
-        canvas = lay(strokes.masked(others), sketch)
+        shown = self.parameters.shown(strokes)
+        sketch = lay(shown.masked(first), self._under)
+        canvas = lay(shown.masked(others), sketch)
         # Sums, not means: Adam does not mind, and gradients stay far above its epsilon.
         error = (canvas - self._photo).square().sum((1, 2, 3))
         sketch_error = (sketch - self._photo).square().sum((1, 2, 3))

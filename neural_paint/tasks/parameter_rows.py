@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from neural_paint.stamps import Stamps
+from neural_paint.strokes import Strokes
 
 # How far one step of Adam at rate 1 moves a colour.
 COLOR_STEP = 0.05
@@ -59,6 +63,11 @@ class ParameterRows:
     def _values(self, rows: Tensor | None) -> Tensor:
         """What `rows`, by default the first `count`, stand for."""
         return (self.rows[:, : self.count] if rows is None else rows) * self._steps
+
+    def shown(self, strokes: Any) -> Strokes | Stamps:
+        """The strokes as they are laid in the optimisation."""
+        laid: Strokes | Stamps = strokes
+        return laid
 
     def keep(self, index: Tensor) -> None:
         """Drop all strokes but those at `index` (B, n)."""

@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neural_paint.action_strokes import AnyStrokes
 from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
-from neural_paint.stamps import Stamps
-from neural_paint.strokes import Strokes
+from neural_paint.painters.actions import COLOR
+from neural_paint.painters.base import NeuralPainter
+from neural_paint.tasks.action_parameters import FINEST
 from neural_paint.tasks.painting import Painting
 from neural_paint.tasks.schedule import Budget, Wave, rate, waves
 
@@ -29,15 +31,16 @@ class Step:
         strokes: (B, n) strokes in pixels of the canvas, n growing to the number asked for; the broad ones come first.
             `strokes.scaled(factor)` is the painting at another size.
         canvas: (B, C, H, W) the strokes painted over `background`, to within rounding. A bitmap brush with more than 96
-            texels along a side is optimised as a copy reduced to so many: there it is, but in the last step, the
-            painting of that copy, whose error is a little lower.
+            texels along a side is optimised as a copy reduced to so many, and a neural painter that has masks of any
+            size with few texels: there it is, but in the last step, the painting with these, whose error is a little
+            lower.
         background: (B, C) colours under the first stroke.
         mse: (B,) mean squared error of each canvas.
     """
 
     index: int
     progress: float
-    strokes: Strokes | Stamps
+    strokes: AnyStrokes
     canvas: Tensor
     background: Tensor
     mse: Tensor
@@ -55,7 +58,7 @@ def reconstruct(
     steps: int | None = None,
     seconds: float | None = None,
     fit: int | None = None,
-    brush: str | Brush | BitmapBrush = "round",
+    brush: str | Brush | BitmapBrush | NeuralPainter = "round",
     seed: int = 0,
 ) -> Iterator[Step]:
     """Paint photographs with brush strokes; a generator that yields the painting at every step of the optimisation.
@@ -80,19 +83,22 @@ def reconstruct(
             and the time taken is in proportion to the canvas.
         brush: name in `neural_paint.brushes.BRUSHES`: "round" paints plain strokes, the others textured ones. Or a
             brush itself: with a `BitmapBrush`, such as `neural_paint.io.load_brush` returns, the strokes are `Stamps`.
+            Or a neural painter, such as `neural_paint.painters.load_painter` returns, for photographs in its dtype, on
+            its device: the strokes are `ActionStrokes`, which the painting program can execute.
         seed: of the random numbers that spread the strokes.
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range (at the call, not at the first step).
     """
     _check(photo, strokes, steps, seconds, fit)
-    brush = _brush(brush)
     photo = photo.detach() if photo.dtype == torch.float64 else photo.detach().float()
+    brush = _brush(brush, photo)
     if fit is not None and fit != max(photo.shape[2:]):
         photo = _resize(photo, fit)
     budget = Budget(DEFAULT_STEPS if steps is None else steps, seconds, photo.device)
     painting = Painting(photo.contiguous(), strokes, brush, torch.Generator().manual_seed(seed))
-    return _optimise(painting, waves(strokes, brush.radius), budget)
+    finest = FINEST if isinstance(brush, NeuralPainter) else brush.radius
+    return _optimise(painting, waves(strokes, finest), budget)
 
 
 def _check(photo: Tensor, strokes: int, steps: int | None, seconds: float | None, fit: int | None) -> None:
@@ -114,15 +120,29 @@ def _check(photo: Tensor, strokes: int, steps: int | None, seconds: float | None
         raise ValueError(f"fit must be at least 1, got {fit}")
 
 
-def _brush(brush: str | Brush | BitmapBrush) -> Brush | BitmapBrush:
+def _brush(brush: str | Brush | BitmapBrush | NeuralPainter, photo: Tensor) -> Brush | BitmapBrush | NeuralPainter:
+    if isinstance(brush, NeuralPainter):
+        _check_painter(brush, photo)
+        return brush
     if isinstance(brush, (Brush, BitmapBrush)):
         return brush
     if not isinstance(brush, str):
-        raise TypeError(f"brush must be a name, a Brush or a BitmapBrush, got {type(brush).__name__}")
+        kinds = "a name, a Brush, a BitmapBrush or a NeuralPainter"
+        raise TypeError(f"brush must be {kinds}, got {type(brush).__name__}")
     if brush not in BRUSHES:
         names = ", ".join(BRUSHES)
         raise ValueError(f"brush must be one of {names}, or what neural_paint.io.load_brush returns, got {brush!r}")
     return BRUSHES[brush]
+
+
+def _check_painter(painter: NeuralPainter, photo: Tensor) -> None:
+    if photo.shape[1] != COLOR.size:
+        raise ValueError(f"photo must have {COLOR.size} channels for a neural painter, got {photo.shape[1]}")
+    if (painter.dtype, painter.device) != (photo.dtype, photo.device):
+        what = f"{photo.dtype} on {photo.device}, as the photo, got {painter.dtype} on {painter.device}"
+        raise ValueError(f"brush must be a painter in {what}; call its to() first")
+    if painter.training:
+        raise ValueError("brush must be a painter in eval mode: call its freeze() first")
 
 
 def _resize(photo: Tensor, longest: int) -> Tensor:

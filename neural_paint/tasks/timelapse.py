@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from neural_paint.stamps import Stamps
-from neural_paint.strokes import Strokes
-from neural_paint.tasks.lay import lay
+from neural_paint.action_strokes import AnyStrokes
+from neural_paint.painters.base import NeuralPainter
+from neural_paint.tasks.lay import lay, mask_sizes
 from neural_paint.tasks.render import resized
 
 # Strokes painted grow as this power of time: the broad ones, which come first, are laid on one by one.
@@ -18,13 +18,14 @@ _ACCELERATION = 2
 
 
 def timelapse(
-    strokes: Strokes | Stamps,
+    strokes: AnyStrokes,
     canvas: Sequence[int],
     background: Sequence[float],
     size: Sequence[int],
     frames: int,
     *,
     hold: int = 0,
+    painter: NeuralPainter | None = None,
 ) -> Iterator[Tensor]:
     """Yield a painting's frames, from the bare background to the last stroke; each paints its new strokes alone.
 
@@ -37,6 +38,7 @@ def timelapse(
         size: (H, W) of the frames; see `render`.
         frames: how many frames, at least 1. The last one always shows the finished painting.
         hold: how many frames more than that one show it.
+        painter: shows strokes that are actions, see `render`.
 
     Yields:
         (1, C, H, W) frames in the dtype and on the device of the strokes. One without new strokes is the tensor of the
@@ -51,6 +53,7 @@ def timelapse(
     strokes = resized(strokes, canvas, size)
     color = torch.tensor(background, dtype=strokes.dtype, device=strokes.device)
     frame = color[None, :, None, None].expand(-1, -1, *size).contiguous()
+    sizes = mask_sizes(strokes, painter)
     last = frames - 1 - hold
     painted = 0
     for index in range(frames):
@@ -58,6 +61,6 @@ def timelapse(
         count = math.ceil(strokes.num_strokes * time**_ACCELERATION)
         if count > painted:
             with torch.no_grad():
-                frame = lay(strokes[:, painted:count], frame)
+                frame = lay(strokes[:, painted:count], frame, painter, None if sizes is None else sizes[painted:count])
             painted = count
         yield frame
