@@ -10,6 +10,7 @@ TINY: dict[str, dict[str, Any]] = {
     "vae without noise": {"recipe": "vae", "stage1_steps": 1, "steps": 2, "painter": {"stochastic": False}},
     "gan": {"critic_steps": 1, "steps": 2, "critic_dim": 4, "painter": {"dim": 4}},
     "npx": {"painter_steps": 1, "critic_steps": 1, "steps": 3, "critic_batch_size": 8, "critic_width": 8},
+    "dab painter": {"recipe": "dab", "steps": 2, "painter": {"dabs": 8, "width": 4}},
     "dab": {"steps": 2, "kind": "gan", "painter": {"dim": 4, "noise_size": 0}},
 }
 
