@@ -38,7 +38,7 @@ _START = (math.log(0.8), 0.5, 0.0, 0.0, 3.0, 0.0)
 # Of the first weights of its last layer, so that all strokes begin alike.
 _START_SCALE = 0.1
 # Dabs lie at equal distances, but for this share of them, which lie at equal times; found on so many pieces of a path.
-_EVEN_TIMES, _PIECES = 0.2, 64
+_EVEN_TIMES, _PIECES = 0.2, 32
 # Share of the path by which the second of the pen's speeds lags: brushes react to speed with a delay.
 _LAG = 1 / 12
 # Keeps the logarithms finite: of pressure, of a length in radii, and of a speed in squares of the stroke's sides.
@@ -168,13 +168,15 @@ def _times(actions: Tensor, dabs: int) -> tuple[Tensor, Tensor]:
     pieces = (torch.arange(_PIECES, dtype=actions.dtype, device=actions.device) + 0.5) / _PIECES
     speed = _speed(_path(actions, pieces[None])[1])
     mean = speed.mean(1, keepdim=True)
-    # Dabs up to the end of each piece, as a share, and when that share is reached.
-    share = F.pad((_density(speed, mean) / _PIECES).cumsum(1), (1, 0))
+    share = _density(speed, mean) / _PIECES
     wanted = (torch.arange(dabs, dtype=actions.dtype, device=actions.device) + 0.5) / dabs
-    wanted = wanted.expand(len(actions), dabs).contiguous()
-    piece = torch.searchsorted(share.detach(), wanted, right=True).clamp(1, _PIECES) - 1
-    begin, end = share.gather(1, piece), share.gather(1, piece + 1)
-    t = (piece + (wanted - begin) / (end - begin)) / _PIECES
+    # Of (M, K, pieces): the pieces whose dabs come before, and the one that a dab is in; sums over them are products
+    # with matrices, as gradients of indices go astray in code that torch compiles with deterministic algorithms.
+    before = share.detach().cumsum(1)[:, None] <= wanted[:, None]
+    within = F.pad(before, (1, 0), value=True)[..., :-1] & ~before
+    begin, width = (mask.to(share.dtype) @ share[..., None] for mask in (before, within))
+    piece = before.sum(-1)
+    t = (piece + (wanted - begin[..., 0]) / width[..., 0]) / _PIECES
     return t, 1 / (dabs * _density(_speed(_path(actions, t)[1]), mean))
 
 

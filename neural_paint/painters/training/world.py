@@ -85,7 +85,7 @@ class Draws:
         self._generator = torch.Generator()
 
     def begin(self, stage: int, step: int) -> None:
-        self._generator.manual_seed(derived_seed(self._seed, stage, step))
+        self._generator.manual_seed(derived_seed(self._seed, 2, stage, step))
 
     def uniform(self, count: int, *shape: int) -> Tensor:
         """(count, *shape) in [0, 1) for this process's `count` strokes."""
@@ -108,8 +108,9 @@ class Draws:
 
 
 def derived_seed(*numbers: int) -> int:
-    """A seed for torch that differs wherever any of the numbers does."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    """A seed for torch that differs wherever the numbers do."""
+    # How many they are is one of them, as NumPy takes no notice of zeros at the end.
+    return int(np.random.SeedSequence((len(numbers), *numbers)).generate_state(1, np.uint64)[0] >> 1)
 
 
 class _Sum(torch.autograd.Function):
