@@ -143,19 +143,14 @@ class Canvas {
     set(library_->hue, color.hue);
     set(library_->saturation, color.saturation);
     set(library_->value, color.value);
-    pen_events(stroke, [&](const Point& point, double pressure, double seconds) {
-      // What is between begin and end is kept as a list of dabs, which for a whole stroke may be long.
-      library_->surface_begin_atomic(tiles_.surface());
-      library_->brush_stroke_to(brush_.get(), tiles_.surface(), float(point.x), float(point.y), float(pressure), 0, 0,
-                                seconds);
-      Rectangle changed;
-      library_->surface_end_atomic(tiles_.surface(), &changed);
-    });
+    pen_events(stroke, [&](const Point& point, double pressure, double seconds) { move(point, pressure, seconds); });
   }
 
   void read(uint8_t* image) const { tiles_.read(image); }
 
  private:
+  static constexpr Point kFarAway{-1e5, -1e5};
+
   void take_new_brush() {
     brush_ = {library_->brush_new(kSmudgeBuckets), library_->brush_unref};
     if (!library_->brush_from_string(brush_.get(), json_.c_str()))
@@ -163,6 +158,25 @@ class Canvas {
     unused_ = true;
     scale_ = 1;
     if (!speeds_) speeds_.emplace(*library_, brush_.get());
+    if (library_->uses(brush_.get(), library_->pattern)) settle_pattern();
+  }
+
+  // One event.
+  void move(const Point& point, double pressure, double seconds) {
+    // What is between begin and end is kept as a list of dabs, which for a whole stroke may be long.
+    library_->surface_begin_atomic(tiles_.surface());
+    library_->brush_stroke_to(brush_.get(), tiles_.surface(), float(point.x), float(point.y), float(pressure), 0, 0,
+                              seconds);
+    Rectangle changed;
+    library_->surface_end_atomic(tiles_.surface(), &changed);
+  }
+
+  // A new brush of libmypaint 1.6 first takes the scale of its pattern from memory that nobody has written. Far from
+  // the canvas, the first event only puts it there, and in the second it works the scale out.
+  void settle_pattern() {
+    put_brush(kFarAway);
+    for (int i = 0; i < 2; ++i) move(kFarAway, 0, kEventSeconds);
+    library_->brush_reset(brush_.get());
   }
 
   void put_brush(const Point& point) {

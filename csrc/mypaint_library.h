@@ -59,6 +59,7 @@ class Library {
   Brush* (*brush_new)(int smudge_buckets);
   void (*brush_unref)(Brush*);
   int (*brush_from_string)(Brush*, const char*);
+  void (*brush_reset)(Brush*);
   void (*brush_set_base_value)(Brush*, int setting, float);
   void (*brush_set_state)(Brush*, int state, float);
   float (*brush_get_base_value)(Brush*, int setting);
@@ -73,10 +74,19 @@ class Library {
 
   // Numbers of the settings that an action gives, of those that say what a speed is, and of all.
   int log_radius, hue, saturation, value, speed_gamma[2], settings;
-  // Numbers of the inputs that are speeds.
-  int speed[2];
+  // Numbers of the inputs that are speeds, and places in a pattern.
+  int speed[2], pattern[2];
   // The file.
   std::string path;
+
+  bool uses(Brush* brush, const int (&inputs)[2]) const {
+    for (int setting = 0; setting < settings; ++setting) {
+      for (int input : inputs) {
+        if (brush_get_mapping_n(brush, setting, input) > 0) return true;
+      }
+    }
+    return false;
+  }
 
  private:
   void open(const std::string& name);
@@ -120,6 +130,7 @@ inline void Library::open(const std::string& name) {
   find(brush_new, "mypaint_brush_new_with_buckets");
   find(brush_unref, "mypaint_brush_unref");
   find(brush_from_string, "mypaint_brush_from_string");
+  find(brush_reset, "mypaint_brush_reset");
   find(brush_set_base_value, "mypaint_brush_set_base_value");
   find(brush_set_state, "mypaint_brush_set_state");
   find(brush_get_base_value, "mypaint_brush_get_base_value");
@@ -144,6 +155,8 @@ inline void Library::open(const std::string& name) {
   speed_gamma[1] = setting("speed2_gamma");
   speed[0] = input_number_("speed1");
   speed[1] = input_number_("speed2");
+  pattern[0] = input_number_("gridmap_x");
+  pattern[1] = input_number_("gridmap_y");
 }
 
 #endif

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import mypaint_by_ctypes
@@ -63,6 +66,20 @@ def test_a_stroke_is_a_function_of_its_action(brush: str) -> None:
     images = mypaint.paint_actions(actions, brush, threads=1)
     np.testing.assert_array_equal(mypaint.paint_actions(actions, brush, threads=16), images)
     np.testing.assert_array_equal(mypaint.paint_actions(actions[[7, 299, 7]], brush), images[[7, 299, 7]])
+
+
+def test_memory_that_nobody_has_written_does_not_matter() -> None:
+    """Brushes with a pattern, and with more places for smudged paint than one, read some of libmypaint's."""
+    program = (
+        "import hashlib, numpy; from neural_paint import mypaint\n"
+        "actions = numpy.random.default_rng(0).random((8, 12))\n"
+        "for brush in ('HalfTone#1', 'HalfToneCMY#1', 'Pencil-_Left_Handed'):\n"
+        "    print(hashlib.sha256(mypaint.paint_actions(actions, f'Dieterle/{brush}').tobytes()).hexdigest())"
+    )
+    # What malloc gives is filled with the complement of this byte: as floats 0.75 and -1.5.
+    run = partial(subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    first, second = (run(env={**os.environ, "MALLOC_PERTURB_": byte}).stdout for byte in ("192", "64"))
+    assert first == second and len(first.split()) == 3
 
 
 def test_every_installed_brush_paints_the_same_with_any_threads() -> None:
