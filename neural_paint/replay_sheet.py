@@ -21,7 +21,7 @@ _GAPS, _LETTERS = (2, 40), (8, 64)
 def sheet_size(size: Sequence[int]) -> tuple[int, int]:
     """(H, W) of the sheet of paintings of (H, W) pixels."""
     height, width = size
-    return height + _title_height(width), _PANELS * width + (_PANELS - 1) * _gap(width)
+    return height + _title_height(width), _PANELS * width + (_PANELS - 1) * panel_gap(width)
 
 
 class Sheet:
@@ -45,7 +45,7 @@ class Sheet:
     def bands(self) -> Iterator[Tensor]:
         """The sheet (1, 3, h, W) from the top down."""
         height, width, channels = self._painted.shape
-        yield _title_band(self._titles, width)
+        yield title_band(self._titles, width)
         top, error = 0, 0.0
         for shown in self._shown:
             shown = shown.cpu().float().clamp(0, 1)
@@ -53,7 +53,7 @@ class Sheet:
             top += shown.shape[2]
             difference = (shown - painted).abs()
             error += float(difference.double().square().sum())
-            gap = shown.new_ones(1, channels, shown.shape[2], _gap(width))
+            gap = shown.new_ones(1, channels, shown.shape[2], panel_gap(width))
             yield torch.cat([shown, gap, painted, gap, (DIFFERENCE_SCALE * difference).clamp(max=1)], 3)
         self.psnr = -10 * math.log10(max(error / (height * width * channels), 1e-12))
 
@@ -63,7 +63,8 @@ def image_band(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
 
 
-def _gap(width: int) -> int:
+def panel_gap(width: int) -> int:
+    """Pixels between two panels of so many pixels."""
     return _within(_GAP * width, _GAPS)
 
 
@@ -75,14 +76,15 @@ def _within(value: float, bounds: tuple[int, int]) -> int:
     return round(min(max(value, bounds[0]), bounds[1]))
 
 
-def _title_band(titles: Sequence[str], width: int) -> Tensor:
+def title_band(titles: Sequence[str], width: int) -> Tensor:
+    """Titles above panels side by side, each `width` pixels wide: (1, 3, h, W)."""
     height = _title_height(width)
-    band = Image.new("RGB", (sheet_size((1, width))[1], height), "white")
+    band = Image.new("RGB", (len(titles) * width + (len(titles) - 1) * panel_gap(width), height), "white")
     draw = ImageDraw.Draw(band)
     for index, title in enumerate(titles):
         letter = height / 2
         while letter > _LETTERS[0] and draw.textlength(title, font=ImageFont.load_default(letter)) > width:
             letter *= 0.9
-        left = index * (width + _gap(width))
+        left = index * (width + panel_gap(width))
         draw.text((left, height / 2), title, fill="black", font=ImageFont.load_default(letter), anchor="lm")
     return image_band(np.asarray(band).copy())
