@@ -1,12 +1,10 @@
 """Fits the constants with which `decode_strokes` makes strokes of MyPaint's actions: gradient descent through `paint`.
 
     python benchmarks/fit_mypaint_strokes.py
-    python benchmarks/fit_mypaint_strokes.py --data STROKES.npz
 
-Pictures come from the engine next to this file, or from --data, an archive with `actions` (n, 12) and `strokes`, uint8
-(n, 64, 64, 3). To uniform actions, as the published ones are, come short strokes by the engine: they are rare among
-those, but a painter may well want to make a dot. Prints the constants for neural_paint/stroke_vectors.py, and leaves
-errors on strokes held out in benchmarks/results/fit.
+The strokes are the real MyPaint's. To uniform actions, as the published ones are, come short strokes: they are rare
+among those, but a painter may well want to make a dot. Prints the constants for neural_paint/stroke_vectors.py, and
+leaves errors on strokes held out in benchmarks/results/fit.
 """
 
 from __future__ import annotations
@@ -17,12 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mypaint_engine
 import numpy as np
 import torch
 from torch import Tensor
 
-from neural_paint import Strokes, paint, reference
+from neural_paint import Strokes, mypaint, paint, reference
 from neural_paint.painters.actions import CONTROL, END, ENTRY_PRESSURE, PRESSURE, SIZE, START, STROKE_SIZE
 from neural_paint.stroke_vectors import KINDS, MYPAINT_BRUSH, MyPaintBrush
 
@@ -44,7 +41,6 @@ class Pictures(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Fit the constants of MyPaint's brush.")
-    parser.add_argument("--data", type=Path, help="strokes in place of the engine's")
     parser.add_argument("--strokes", type=int, default=800, help="to fit to")
     parser.add_argument("--held-out", type=int, default=400, help="to measure errors on")
     parser.add_argument("--steps", type=int, default=100)
@@ -53,16 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     random = np.random.default_rng(options.seed)
     count = options.strokes + options.held_out
-    uniform = load(options.data, count, random) if options.data else painted(random.random((count, 12)), random)
+    uniform = painted(random.random((count, 12)))
     short_count = round(SHORT_SHARE * options.strokes)
-    short = painted(short_actions(2 * short_count, random), random)
+    short = painted(short_actions(2 * short_count, random))
     brush = fit([uniform.part(0, options.strokes), short.part(0, short_count)], options.steps)
     held_out = {"uniform": uniform.part(options.strokes), "short": short.part(short_count)}
     result = {
-        "strokes": options.data.name if options.data else "engine",
+        "strokes": mypaint.DEFAULT_BRUSH,
         "fitted to": options.strokes,
         "constants": brush._asdict(),
-        "held out": {name: compare(pictures, brush, random) for name, pictures in held_out.items()},
+        "held out": {name: compare(pictures, brush) for name, pictures in held_out.items()},
     }
     text = json.dumps(result, indent=1)
     print(text, brush, sep="\n")
@@ -70,24 +66,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.results.write_text(text + "\n", encoding="utf-8")
 
 
-def load(path: Path, count: int, random: np.random.Generator) -> Pictures:
-    """`count` of the archive's strokes, drawn at random."""
-    with np.load(path) as archive:
-        actions, strokes = archive["actions"], archive["strokes"]
-    if len(actions) < count:
-        raise SystemExit(f"{path} must hold at least {count} strokes, got {len(actions)}")
-    drawn = random.choice(len(actions), count, replace=False)
-    return pictures(actions[drawn], strokes[drawn])
-
-
 def pictures(actions: Any, strokes: Any) -> Pictures:
     images = torch.from_numpy(np.ascontiguousarray(strokes)).permute(0, 3, 1, 2) / 255
     return Pictures(torch.as_tensor(actions, dtype=torch.float32), images.contiguous())
 
 
-def painted(actions: Any, random: np.random.Generator) -> Pictures:
-    """Strokes by the engine."""
-    return pictures(actions, np.stack([mypaint_engine.render(action, random).image for action in actions]))
+def painted(actions: Any) -> Pictures:
+    return pictures(actions, mypaint.paint_actions(actions))
+
+
+def painted_again(actions: Any) -> Pictures:
+    """With one brush for all of them, whose random numbers go on: other speckle."""
+    canvas, images = mypaint.Canvas((STROKE_SIZE, STROKE_SIZE), fresh=False), []
+    for action in actions:
+        canvas.draw(action[None])
+        images.append(canvas.image())
+    return pictures(actions, np.stack(images))
 
 
 def short_actions(count: int, random: np.random.Generator) -> Any:
@@ -135,13 +129,13 @@ def fit(parts: Sequence[Pictures], steps: int) -> MyPaintBrush:
     return MyPaintBrush(*(round(constant.item(), 4) for constant in constants))
 
 
-def compare(truth: Pictures, brush: MyPaintBrush, random: np.random.Generator) -> dict[str, dict[str, float]]:
-    """Errors of ours on strokes held out; of the plain reading; of no stroke; and of the engine painting them again."""
+def compare(truth: Pictures, brush: MyPaintBrush) -> dict[str, dict[str, float]]:
+    """Errors of ours on strokes held out; of the plain reading; of no stroke; and of MyPaint painting them again."""
     candidates = {
         "decode_strokes": render(truth.actions, brush),
         "plain": plain(truth.actions),
         "white": torch.ones_like(truth.images),
-        "engine": painted(truth.actions.double().numpy(), random).images,
+        "MyPaint again": painted_again(truth.actions.double().numpy()).images,
     }
     return {name: errors(images, truth.images) for name, images in candidates.items()}
 
