@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     generator = torch.Generator().manual_seed(options.seed)
     options.images.mkdir(parents=True, exist_ok=True)
     save_image(
-        options.images / "learned_strokes.png", sheet(torch.rand(options.strokes, 12, generator=generator), panels)
+        options.images / "learned_strokes.jpg", sheet(torch.rand(options.strokes, 12, generator=generator), panels)
     )
     stops = torch.rand(options.actions, 12, generator=generator)
     video = frames(interpolated(stops, options.frames), panels)

@@ -49,16 +49,16 @@ KINDS = {
 class MyPaintBrush(NamedTuple):
     """What MyPaint's brush "classic/dry_brush" leaves on paper; its dabs are scattered around the pen's path.
 
-    Fitted to the pictures of an engine of the same equations by benchmarks/fit_mypaint_strokes.py, which prints them.
+    Fitted to strokes of the real program by benchmarks/fit_mypaint_strokes.py, which prints them.
     """
 
-    spread: float = 0.6091  # of the pressures at the ends about their mean, as a straight ramp stands for the pen's
-    width: float = 0.3348  # of a stroke without pressure: standard deviation of its ink across, in the brush's radii
-    density: float = 3.1489  # optical density on the path for opacity 1, times the standard deviation in radii
-    radius: float = 1.5576  # of the stroke, in standard deviations
-    feather: float = 2.979  # in standard deviations
-    pull: float = 0.6795  # of the ends towards the middle, in standard deviations
-    dot: float = 2.4564  # squared length at which a short stroke has half its density, in squared standard deviations
+    spread: float = 0.6013  # of the pressures at the ends about their mean, as a straight ramp stands for the pen's
+    width: float = 0.3615  # of a stroke without pressure: standard deviation of its ink across, in the brush's radii
+    density: float = 3.1973  # optical density on the path for opacity 1, times the standard deviation in radii
+    radius: float = 1.5238  # of the stroke, in standard deviations
+    feather: float = 2.8329  # in standard deviations
+    pull: float = 0.7166  # of the ends towards the middle, in standard deviations
+    dot: float = 2.9161  # squared length at which a short stroke has half its density, in squared standard deviations
 
 
 MYPAINT_BRUSH = MyPaintBrush()
