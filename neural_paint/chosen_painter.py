@@ -40,7 +40,7 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A neural painter's weights, for a painter that comes with the program.",
+        help="A neural painter's weights, in place of a painter that comes with the program.",
         show_default=False,
     ),
 ]

@@ -147,8 +147,8 @@ def paint(
         typer.Option(
             metavar="NAME",
             help=f"One of {', '.join(BRUSHES)}, or an image file to stamp: paint is where it is opaque, or, if it is "
-            f"that everywhere, where it is dark. With --painter neural one of MyPaint's brushes that painters have "
-            f"learned: {', '.join(pretrained_painters())}. [default: {DEFAULT_BRUSH}, and {DEFAULT_PAINTER}]",
+            f"that everywhere, where it is dark. [default: {DEFAULT_BRUSH}] With --painter neural one of MyPaint's "
+            f"that painters have learned: {', '.join(pretrained_painters())}. [default: {DEFAULT_PAINTER}]",
             show_default=False,
         ),
     ] = None,
