@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neural_paint.stamps import Stamps
-from neural_paint.stroke_batch import StrokeBatch, check_joinable
+from neural_paint.stroke_batch import StrokeBatch, check_joinable, require_same
 from neural_paint.stroke_rules import FINITE, UNIT, check_values, shape_error
 from neural_paint.strokes import Strokes
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _PLACE_SIZE = 3
 # Fewest texels of a patch that bounds allow for: interpolation reaches half a texel beyond it.
 _LEAST_TEXELS = 32
+# Seeds are drawn below this: more digits than these do not count (`NeuralPainter.seeded_noise`).
+_SEEDS = 1 << 32
 
 
 class ActionStrokes(StrokeBatch):
@@ -35,6 +37,7 @@ class ActionStrokes(StrokeBatch):
     Args:
         actions: (B, N, 12) in [0, 1], float32 or float64.
         place: (B, N, 3) x and y of the upper left corner of the square and its side > 0, in pixels of the canvas.
+        seed: (B, N) int64 >= 0, of each stroke's noise, where a neural painter shows them with noise; see `seeded`.
 
     The tensors are kept as given, with their autograd graph, and nothing here synchronises: values are checked by
     `validate()` alone.
@@ -44,13 +47,15 @@ class ActionStrokes(StrokeBatch):
         ValueError: a field has the wrong shape or is on another device than `actions`.
     """
 
-    FIELDS = ("actions", "place")
+    FIELDS = ("actions", "place", "seed")
     REQUIRED = ("actions", "place")
 
-    def __init__(self, *, actions: Tensor, place: Tensor) -> None:
+    def __init__(self, *, actions: Tensor, place: Tensor, seed: Tensor | None = None) -> None:
         _check_layout(actions, place)
+        _check_seed(seed, actions)
         self.actions = actions
         self.place = place
+        self.seed = seed
 
     @property
     def shared(self) -> tuple[str, ...]:
@@ -66,7 +71,8 @@ class ActionStrokes(StrokeBatch):
     def to_stamps(self, painter: NeuralPainter, texels: int = 64, *, chunk: int | None = None) -> Stamps:
         """What the painter makes of the strokes: a mask each, laid over its square in the colour of its action.
 
-        Differentiable. Ink that would leave the square ends at it.
+        Differentiable. Ink that would leave the square ends at it. Without seeds the painter has no noise; with them
+        each stroke has that of its own seed, the same in masks of any size. Painters without noise ignore seeds.
 
         Args:
             painter: in the dtype and on the device of the strokes.
@@ -81,8 +87,15 @@ class ActionStrokes(StrokeBatch):
         x, y, side = self.place.unbind(-1)
         scale, none = side / texels, torch.zeros_like(side)
         transform = torch.stack([scale, none, x, none, scale, y], -1).unflatten(-1, (2, 3))
-        masks = painter.coverage(self.actions, size=texels, chunk=chunk)
+        noise = None if self.seed is None else painter.seeded_noise(self.seed)
+        masks = painter.coverage(self.actions, noise, size=texels, chunk=chunk)
         return Stamps(patches=masks, transform=transform, color=self.actions[..., COLOR.slice])
+
+    def seeded(self, seed: int) -> ActionStrokes:
+        """The same strokes, each with a seed of its own, which are drawn by `seed`: a painter with noise shows one of
+        the strokes that the program might paint, with its speckle, and not their smooth mean."""
+        drawn = torch.randint(_SEEDS, self.shape, generator=torch.Generator().manual_seed(seed))
+        return self.replace(seed=drawn.to(self.device))
 
     def _scaled(self, factor: builtins.float) -> ActionStrokes:
         return self.replace(place=self.place * factor)
@@ -121,11 +134,12 @@ class ActionStrokes(StrokeBatch):
         """Join along the strokes (dim=1, later ones are painted over earlier ones) or along the batch (dim=0).
 
         Raises:
-            ValueError: nothing to join, or the dtypes or devices differ.
+            ValueError: nothing to join, the dtypes or devices differ, or only some have seeds.
         """
         check_joinable(strokes, dim)
+        require_same("fields", ["/".join(s.fields()) for s in strokes])
         return ActionStrokes(
-            actions=torch.cat([s.actions for s in strokes], dim), place=torch.cat([s.place for s in strokes], dim)
+            **{name: torch.cat([s.fields()[name] for s in strokes], dim) for name in strokes[0].fields()}
         )
 
     def validate(self) -> ActionStrokes:
@@ -136,7 +150,8 @@ class ActionStrokes(StrokeBatch):
         """
         side = ("finite and > 0", lambda x: x.isfinite() & (x > 0))
         fields = {**self.fields(), "side of place": self.place[..., 2]}
-        check_values(fields, {"actions": UNIT, "place": FINITE, "side of place": side})
+        rules = {"actions": UNIT, "place": FINITE, "seed": (">= 0", lambda x: x >= 0), "side of place": side}
+        check_values(fields, rules)
         return self
 
 
@@ -162,3 +177,14 @@ def _check_layout(actions: Tensor, place: Tensor) -> None:
         raise TypeError(f"place must have the dtype of actions, {actions.dtype}, got {place.dtype}")
     if place.device != actions.device:
         raise ValueError(f"place must be on the device of actions, {actions.device}, got {place.device}")
+
+
+def _check_seed(seed: Tensor | None, actions: Tensor) -> None:
+    if seed is None:
+        return
+    if not isinstance(seed, Tensor) or seed.dtype != torch.int64:
+        raise TypeError(f"seed must be an int64 tensor, got {getattr(seed, 'dtype', type(seed).__name__)}")
+    if seed.shape != actions.shape[:2]:
+        raise shape_error("seed", "({}, {})".format(*actions.shape), seed)
+    if seed.device != actions.device:
+        raise ValueError(f"seed must be on the device of actions, {actions.device}, got {seed.device}")

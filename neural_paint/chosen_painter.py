@@ -12,8 +12,9 @@ import typer
 
 from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.cli_options import named_brush
-from neural_paint.painters import NeuralPainter, load_painter
+from neural_paint.painters import NeuralPainter, load_painter, pretrained_painters, provenance
 from neural_paint.painters.digest import digest
+from neural_paint.painters.pretrained import DEFAULT as DEFAULT_PAINTER
 from neural_paint.progress import say
 
 DEFAULT_BRUSH = "round"
@@ -39,54 +40,81 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A neural painter's weights, for the painter that comes with the program.",
+        help="A neural painter's weights, in place of a painter that comes with the program.",
         show_default=False,
+    ),
+]
+Speckle = Annotated[
+    bool,
+    typer.Option(
+        "--speckle",
+        help="Strokes of --painter neural with a random speckle each, as MyPaint's have, not their smooth mean.",
     ),
 ]
 
 
-def chosen_tool(painter: Painters, brush: str | None, weights: Path | None, device: str) -> Tool:
-    """What `--painter`, `--brush` and `--weights` ask for.
+def chosen_tool(painter: Painters, brush: str | None, weights: Path | None, speckle: bool, device: str) -> Tool:
+    """What `--painter`, `--brush`, `--weights` and `--speckle` ask for.
 
     Raises:
         typer.BadParameter: they exclude each other, or name what is not there.
     """
     if painter is Painters.neural:
-        if brush is not None:
-            raise typer.BadParameter(
-                "it is for --painter optimise: a neural painter has its own", param_hint="'--brush'"
-            )
-        network = chosen_painter(weights, device)
-        return Tool(network, weights, {"painter": _record(network, weights)})
-    if weights is not None:
-        raise typer.BadParameter("it is for --painter neural", param_hint="'--weights'")
+        return _neural_tool(brush, weights, speckle, device)
+    for option, given in (("--weights", weights is not None), ("--speckle", speckle)):
+        if given:
+            raise typer.BadParameter("it is for --painter neural", param_hint=f"'{option}'")
     brush = brush or DEFAULT_BRUSH
     file = None if brush in BRUSHES else Path(brush)
     return Tool(named_brush(brush), file, {"brush": file.name if file else brush})
 
 
-def chosen_painter(weights: Path | None, device: str) -> NeuralPainter:
-    """The painter in that file, or else the one that comes with the program.
+def _neural_tool(brush: str | None, weights: Path | None, speckle: bool, device: str) -> Tool:
+    if brush is not None and weights is not None:
+        raise typer.BadParameter("--brush and --weights exclude each other", param_hint="'--brush'")
+    if brush is not None and brush not in pretrained_painters():
+        what = f"must be one of {', '.join(pretrained_painters())} with --painter neural, got {brush}"
+        raise typer.BadParameter(what, param_hint="'--brush'")
+    name = brush or DEFAULT_PAINTER
+    painter = chosen_painter(weights, device, name)
+    if speckle and not painter.noise_size:
+        raise typer.BadParameter("the painter has no noise to make it of", param_hint="'--speckle'")
+    whose = {"name": name, "brush": provenance(name)["brush"]} if weights is None else {"name": weights.name}
+    return Tool(painter, weights, {"painter": {"kind": painter.kind, **whose, "sha256": digest(painter)}})
+
+
+def chosen_painter(weights: Path | None, device: str, name: str = DEFAULT_PAINTER) -> NeuralPainter:
+    """The painter in that file, or else the one of that name, which comes with the program.
 
     Raises:
-        typer.BadParameter: it is no painter's file.
+        typer.BadParameter: it is no painter's file, or there is no painter of that name.
         OSError: it cannot be read.
     """
     try:
-        painter = NeuralPainter.pretrained() if weights is None else load_painter(weights)
+        painter = NeuralPainter.pretrained(name) if weights is None else load_painter(weights)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--weights'") from None
     return painter.to(device)
 
 
-def _record(painter: NeuralPainter, weights: Path | None) -> dict[str, Any]:
-    """What a stroke file's metadata say, as `painter`, of who painted it."""
-    name = "pretrained" if weights is None else weights.name
-    return {"kind": painter.kind, "name": name, "sha256": digest(painter)}
-
-
-def tell_of_another(painter: NeuralPainter, metadata: Mapping[str, Any], path: Path) -> None:
-    """Say so where the strokes of a file were painted by another painter than this."""
-    record = metadata.get("painter")
-    if isinstance(record, dict) and record.get("sha256") not in (None, digest(painter)):
+def painter_of(metadata: Mapping[str, Any], path: Path, weights: Path | None, device: str) -> NeuralPainter:
+    """The painter in the file `weights`, or else the one with which the strokes of a file were painted, where it comes
+    with the program; says so where it is another one. Errors are those of `chosen_painter`."""
+    record = _record(metadata)
+    known = record.get("name") in pretrained_painters()
+    painter = chosen_painter(weights, device, record["name"] if known else DEFAULT_PAINTER)
+    if record.get("sha256") not in (None, digest(painter)):
         say(f"{path} was painted by another painter, {record.get('name')}: its strokes look different with this one")
+    return painter
+
+
+def recorded_brush(metadata: Mapping[str, Any]) -> str | None:
+    """The brush of MyPaint that the painter of a stroke file has learned, where that is recorded."""
+    brush = _record(metadata).get("brush")
+    return brush if isinstance(brush, str) else None
+
+
+def _record(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a stroke file's metadata say of the painter."""
+    record = metadata.get("painter")
+    return record if isinstance(record, dict) else {}

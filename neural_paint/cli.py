@@ -10,13 +10,14 @@ import typer
 
 from neural_paint import __version__, backends
 from neural_paint.brushes import BRUSHES
-from neural_paint.chosen_painter import DEFAULT_BRUSH, Painters, Weights, chosen_tool
+from neural_paint.chosen_painter import DEFAULT_BRUSH, DEFAULT_PAINTER, Painters, Speckle, Weights, chosen_tool
 from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
 from neural_paint.dataset_command import dataset
 from neural_paint.io import ImageError, demo_photo
 from neural_paint.mypaint import library
 from neural_paint.paint_command import PaintOptions, paint_photos
 from neural_paint.paint_jobs import plan_jobs
+from neural_paint.painters import pretrained_painters
 from neural_paint.painting_files import VideoOptions
 from neural_paint.progress import reason, say
 from neural_paint.render_command import RenderOptions, render_file
@@ -32,7 +33,7 @@ Examples:
   neural-paint paint cat.jpg -o poster.png --strokes 2000 --seconds 60 --size 4096
   neural-paint paint cat.jpg -o painting.png --save strokes.json --video painting.mp4
   neural-paint paint cat.jpg -o painting.png --brush my-brush.png
-  neural-paint paint cat.jpg -o painting.png --painter neural --save strokes.json
+  neural-paint paint cat.jpg -o painting.png --painter neural --speckle --save strokes.json
   neural-paint paint holidays/*.jpg -o paintings/  (one painting for each photograph)
   neural-paint paint --demo -o painting.png        (the photograph that comes with the program)
   neural-paint render strokes.json -o poster.png --size 8192
@@ -146,11 +147,13 @@ def paint(
         typer.Option(
             metavar="NAME",
             help=f"One of {', '.join(BRUSHES)}, or an image file to stamp: paint is where it is opaque, or, if it is "
-            f"that everywhere, where it is dark. [default: {DEFAULT_BRUSH}]",
+            f"that everywhere, where it is dark. [default: {DEFAULT_BRUSH}] With --painter neural one of MyPaint's "
+            f"that painters have learned: {', '.join(pretrained_painters())}. [default: {DEFAULT_PAINTER}]",
             show_default=False,
         ),
     ] = None,
     weights: Weights = None,
+    speckle: Speckle = False,
     seed: Annotated[
         int,
         typer.Option(
@@ -186,7 +189,7 @@ def paint(
         raise typer.BadParameter("give either a photograph or --demo", param_hint="PHOTO")
     if steps is not None and seconds is not None:
         raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="--seconds")
-    tool = chosen_tool(painter, brush, weights, device)
+    tool = chosen_tool(painter, brush, weights, speckle, device)
     options = PaintOptions(
         strokes=strokes,
         steps=steps,
@@ -195,6 +198,7 @@ def paint(
         fit=fit,
         brush=tool.brush,
         record=tool.record,
+        speckle=speckle,
         seed=seed,
         device=device,
         video=VideoOptions(video_seconds, video_size),

@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from neural_paint import __version__
+from neural_paint.action_strokes import ActionStrokes
 from neural_paint.brushes import BitmapBrush, Brush
 from neural_paint.io import ImageError, load_image
 from neural_paint.io.atomic import check_writable
@@ -44,6 +45,7 @@ class PaintOptions:
     fit: int
     brush: Brush | BitmapBrush | NeuralPainter
     record: Mapping[str, Any]  # of the brush, for the stroke file
+    speckle: bool
     seed: int
     device: str
     video: VideoOptions
@@ -87,7 +89,11 @@ def _paint_photo(job: Job, options: PaintOptions, title: str) -> int:
     height, width = step.canvas.shape[2:]
     metadata = _metadata(step, job, options, size)
     painter = options.brush if isinstance(options.brush, NeuralPainter) else None
-    painting = Painting(step.strokes, (height, width), step.background[0].tolist(), size, metadata, painter)
+    strokes = step.strokes
+    if options.speckle:
+        assert isinstance(strokes, ActionStrokes)
+        strokes = strokes.seeded(options.seed)
+    painting = Painting(strokes, (height, width), step.background[0].tolist(), size, metadata, painter)
     status, written = _write(painting, job, options.video)
     if written:
         print(

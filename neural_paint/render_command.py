@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neural_paint.action_strokes import ActionStrokes
-from neural_paint.chosen_painter import chosen_painter, tell_of_another
+from neural_paint.chosen_painter import painter_of
 from neural_paint.io import StrokeFile, load_strokes
 from neural_paint.io.atomic import check_writable
 from neural_paint.io.paintings import check_picture
@@ -78,8 +78,7 @@ def shown(painting: Painting, path: Path, device: str, weights: Path | None) -> 
     strokes = painting.strokes.to(device)
     if not isinstance(strokes, ActionStrokes):
         return replace(painting, strokes=strokes)
-    painter = chosen_painter(weights, device)
-    tell_of_another(painter, painting.metadata, path)
+    painter = painter_of(painting.metadata, path, weights, device)
     return replace(painting, strokes=strokes.to(painter.dtype), painter=painter)
 
 

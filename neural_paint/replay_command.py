@@ -15,7 +15,7 @@ from torch import Tensor
 
 from neural_paint import mypaint
 from neural_paint.action_strokes import ActionStrokes
-from neural_paint.chosen_painter import Weights
+from neural_paint.chosen_painter import Weights, recorded_brush
 from neural_paint.cli_options import Device, within
 from neural_paint.io import load_strokes, save_bands
 from neural_paint.io.atomic import check_writable
@@ -39,7 +39,7 @@ class ReplayOptions:
     strokes: Path
     picture: Path | None
     sheet: Path | None
-    brush: str
+    brush: str | None
     size: int | None
     reuse_brush: bool
     device: str
@@ -69,8 +69,14 @@ def replay(
         ),
     ] = None,
     brush: Annotated[
-        str, typer.Option(metavar="NAME", help="A brush of MyPaint, or a .myb file.")
-    ] = mypaint.DEFAULT_BRUSH,
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A brush of MyPaint, or a .myb file. [default: the one that the strokes' painter has learned, or "
+            f"{mypaint.DEFAULT_BRUSH} where that is not recorded]",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -113,6 +119,7 @@ def replay_file(options: ReplayOptions) -> int:
         kind = next(kind for kind, container in KINDS.items() if isinstance(file.strokes, container))
         raise ValueError(f"cannot replay {options.strokes}: it must hold strokes of kind 'actions', got {kind!r}")
     mypaint.require()
+    brush = options.brush or recorded_brush(file.metadata) or mypaint.DEFAULT_BRUSH
     painting = painting_of(file, options.strokes, options.size)
     if options.sheet is not None:
         painting = shown(painting, options.strokes, options.device, options.weights)
@@ -120,18 +127,16 @@ def replay_file(options: ReplayOptions) -> int:
         if path is not None:
             check_picture(path, size)
             check_writable(path)
-    image = _execute(painting, options)
+    image = _execute(painting, brush, options.reuse_brush)
     written = []
     if options.picture is not None:
         save_bands(options.picture, _bands(image), painting.size)
         written.append(options.picture)
     height, width = painting.size
-    what = f"{width} x {height} pixels, {file.strokes.num_strokes} strokes with MyPaint's {options.brush}"
+    what = f"{width} x {height} pixels, {file.strokes.num_strokes} strokes with MyPaint's {brush}"
     if options.sheet is not None:
         assert painting.painter is not None
-        sheet = Sheet(
-            painting.bands(), image, (f"neural painter ({painting.painter.kind})", f"MyPaint ({options.brush})")
-        )
+        sheet = Sheet(painting.bands(), image, (f"neural painter ({painting.painter.kind})", f"MyPaint ({brush})"))
         save_bands(options.sheet, sheet.bands(), sheet_size(painting.size))
         written.append(options.sheet)
         what += f", {sheet.psnr:.2f} dB from the neural painter's"
@@ -139,15 +144,15 @@ def replay_file(options: ReplayOptions) -> int:
     return 0
 
 
-def _execute(painting: Painting, options: ReplayOptions) -> np.ndarray:
+def _execute(painting: Painting, brush: str, reuse_brush: bool) -> np.ndarray:
     """(H, W, 3) uint8 that MyPaint paints."""
     strokes = resized(painting.strokes.double(), painting.canvas, painting.size)
     assert isinstance(strokes, ActionStrokes)
     actions, place = (field[0].cpu().numpy() for field in (strokes.actions, strokes.place))
     canvas = mypaint.Canvas(
-        painting.size, options.brush, mode="jump", fresh=not options.reuse_brush, background=tuple(painting.background)
+        painting.size, brush, mode="jump", fresh=not reuse_brush, background=tuple(painting.background)
     )
-    with Progress(sys.stderr, f"MyPaint, {options.brush}") as progress:
+    with Progress(sys.stderr, f"MyPaint, {brush}") as progress:
         for begin in range(0, len(actions), _RUN):
             run = slice(begin, begin + _RUN)
             canvas.draw(actions[run], place[run])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neural_paint import ActionStrokes, Stamps, Strokes
@@ -71,6 +72,10 @@ def test_properties(batch: int, count: int, dtype: torch.dtype) -> None:
         ({"place": torch.zeros(B, 1, 3)}, ValueError, r"place must have shape \(2, 6, 3\), got \(2, 1, 3\)"),
         ({"place": torch.zeros(B, N, 3).double()}, TypeError, "place must have the dtype of actions, torch.float32"),
         ({"place": torch.zeros(B, N, 3, device="meta")}, ValueError, "place must be on the device of actions, cpu"),
+        ({"seed": 3}, TypeError, "seed must be an int64 tensor, got int"),
+        ({"seed": torch.zeros(B, N)}, TypeError, "seed must be an int64 tensor, got torch.float32"),
+        ({"seed": torch.zeros(N).long()}, ValueError, r"seed must have shape \(2, 6\), got \(6,\)"),
+        ({"seed": torch.zeros(B, N, device="meta").long()}, ValueError, "seed must be on the device of actions, cpu"),
     ],
 )
 def test_rejects_bad_input(changes: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -81,6 +86,7 @@ def test_rejects_bad_input(changes: dict[str, Any], error: type[Exception], mess
 @pytest.mark.parametrize(
     ("field", "entry", "value", "message"),
     [
+        ("seed", ..., -1, r"seed must be >= 0, got -1 at stroke \(1, 4\)"),
         ("actions", 3, 1.5, r"actions must be in \[0, 1\], got 1.5 at stroke \(1, 4\)"),
         ("actions", 0, -0.1, r"actions must be in \[0, 1\], got -0.1 at stroke \(1, 4\)"),
         ("actions", 0, math.nan, r"actions must be in \[0, 1\], got nan at stroke \(1, 4\)"),
@@ -88,8 +94,8 @@ def test_rejects_bad_input(changes: dict[str, Any], error: type[Exception], mess
         ("place", 2, 0.0, r"side of place must be finite and > 0, got 0 at stroke \(1, 4\)"),
     ],
 )
-def test_validate_names_the_offender(field: str, entry: int, value: float, message: str) -> None:
-    strokes = make()
+def test_validate_names_the_offender(field: str, entry: Any, value: float, message: str) -> None:
+    strokes = make().seeded(0)
     strokes.fields()[field][1, 4, entry] = value
     with pytest.raises(ValueError, match=message):
         strokes.validate()
@@ -104,14 +110,14 @@ def test_validate_names_the_offender(field: str, entry: int, value: float, messa
     ],
 )
 def test_selection(key: Any, batches: list[int], strokes: list[int]) -> None:
-    whole = make()
+    whole = make().seeded(0)
     part = whole[key]
     assert_same(part, ActionStrokes(**{k: x[batches][:, list(strokes)] for k, x in whole.fields().items()}))
 
 
 @pytest.mark.parametrize("dim", [0, 1])
 def test_cat_undoes_slicing(dim: int) -> None:
-    whole = make()
+    whole = make().seeded(0)
     parts = [whole[:1], whole[1:]] if dim == 0 else [whole[:, :2], whole[:, 2:2], whole[:, 2:]]
     assert_same(ActionStrokes.cat(parts, dim), whole)
 
@@ -119,6 +125,8 @@ def test_cat_undoes_slicing(dim: int) -> None:
 def test_cat_rejects_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="cat needs strokes with the same dtype"):
         ActionStrokes.cat([make(), make().double()])
+    with pytest.raises(ValueError, match="the same fields, got actions/place, actions/place/seed"):
+        ActionStrokes.cat([make(), make().seeded(0)])
     with pytest.raises(ValueError, match="cat needs at least one"):
         ActionStrokes.cat([])
 
@@ -146,12 +154,14 @@ def test_painters_of_pictures_show_actions_too(painter: NeuralPainter) -> None:
     assert not torch.equal(lay(strokes, background(), painter)[0], background()[0])
 
 
-def test_gradients_reach_actions_and_places() -> None:
+@pytest.mark.parametrize("seed", [None, torch.tensor([[3, 2**63 - 1]])], ids=["smooth", "speckled"])
+def test_gradients_reach_actions_and_places(seed: Tensor | None) -> None:
     painter = dab().double()
     strokes = make(1, 2, torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(
         lambda actions, place: lay(
-            ActionStrokes(actions=actions, place=place).to_stamps(painter, 8), background((9, 11), torch.float64)
+            ActionStrokes(actions=actions, place=place, seed=seed).to_stamps(painter, 8),
+            background((9, 11), torch.float64),
         ),
         (strokes.actions, strokes.place.detach().mul(0.3).requires_grad_()),
         atol=1e-4,
@@ -159,8 +169,57 @@ def test_gradients_reach_actions_and_places() -> None:
     )
 
 
+def test_each_stroke_has_a_seed_of_its_own() -> None:
+    strokes = make()
+    first, again, other = strokes.seeded(1), strokes.seeded(1), strokes.seeded(2)
+    assert first.seed is not None and first.seed.shape == (B, N) and first.seed.dtype == torch.int64
+    assert len(first.seed.unique()) == B * N
+    assert_same(first.validate(), again)
+    assert not torch.equal(first.seed, other.fields()["seed"])
+    assert first.seeded(2).double().replace(seed=None).seed is None
+
+
+def test_speckle_depends_on_the_seed_alone() -> None:
+    painter, strokes = dab(), make().seeded(0)
+    masks = strokes.to_stamps(painter, chunk=5).patches
+    order = torch.tensor([5, 0, 3])
+    assert torch.allclose(strokes[1, order].to_stamps(painter).patches, masks[1:, order], atol=1e-6)
+    assert torch.allclose(strokes.double().to_stamps(dab_like(painter)).patches.float(), masks, atol=1e-4)
+    alike = strokes.replace(actions=strokes.actions[:1, :1].expand(B, N, 12), seed=torch.tensor([[7] * 5 + [8]] * B))
+    first, *others, last = alike.to_stamps(painter).patches[0]
+    assert all(torch.allclose(first, other, atol=1e-6) for other in others)
+    assert (first - last).abs().max() > 0.1
+    assert not torch.allclose(strokes.replace(seed=None).to_stamps(painter).patches, masks, atol=0.1)
+
+
+def dab_like(painter: NeuralPainter) -> NeuralPainter:
+    """The same painter in float64."""
+    other = DabPainter(**painter.architecture()).double().freeze()
+    other.load_state_dict(painter.state_dict())
+    return other
+
+
+def test_speckle_is_the_same_at_every_size() -> None:
+    painter, strokes = dab(), make().seeded(0)
+    small = strokes.to_stamps(painter, 64).patches
+    large = F.avg_pool2d(strokes.to_stamps(painter, 256).patches, 4)
+    other = strokes.seeded(1).to_stamps(painter, 64).patches
+    assert (large - small).square().mean() < 1e-4 < 1e-3 < (other - small).square().mean()
+
+
+def test_seeds_are_for_painters_with_noise_alone() -> None:
+    strokes = make().seeded(0)
+    plain = strokes.replace(seed=None)
+    for painter in (GANPainter(dim=4, noise_size=0).freeze(), VAEPainter(stochastic=False).freeze()):
+        assert torch.equal(strokes.to_stamps(painter).patches, plain.to_stamps(painter).patches)
+    uniform = GANPainter(dim=4, noise="uniform").freeze()
+    assert not torch.equal(strokes.to_stamps(uniform).patches, plain.to_stamps(uniform).patches)
+    noise = uniform.seeded_noise(torch.arange(200))
+    assert noise.min() >= 0 and noise.max() < 1 and abs(noise.mean() - 0.5) < 0.03
+
+
 def test_moved_strokes_are_the_moved_stamps() -> None:
-    painter, strokes = dab(), make()
+    painter, strokes = dab(), make().seeded(0)
     stamps = strokes.to_stamps(painter)
     assert_close(strokes.scaled(2.5).to_stamps(painter), stamps.scaled(2.5))
     assert_close(strokes.stretched(2.5, 2.5).to_stamps(painter), stamps.scaled(2.5))
@@ -179,7 +238,7 @@ def test_squares_stay_squares_on_a_stretched_canvas() -> None:
 
 
 def test_what_is_masked_leaves_no_paint() -> None:
-    painter, strokes = dab(), make()
+    painter, strokes = dab(), make().seeded(0)
     mask = torch.tensor([True, False, True, True, False, False])
     painted = lay(strokes.masked(mask), background(), painter)
     assert torch.equal(painted, lay(strokes[:, mask], background(), painter))
@@ -241,8 +300,10 @@ def test_a_large_painting_shows_no_texels() -> None:
     assert (lay(strokes, white, painter) - exact).abs().max() < 0.02
 
 
-def test_render_in_bands_and_the_last_frame_are_the_painting(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("speckled", [False, True])
+def test_render_in_bands_and_the_last_frame_are_the_painting(speckled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     painter, strokes = dab(), make(1, 150)
+    strokes = strokes.seeded(0) if speckled else strokes
     strokes.place[:, :, 2] *= torch.linspace(2, 0.2, 150)
     size, color = (80, 112), [0.2, 0.5, 0.8]
     whole = render(strokes, CANVAS, color, size, painter=painter)

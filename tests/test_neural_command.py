@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command_line import QUICK, fails, run
+from PIL import Image
 
 from neural_paint import ActionStrokes, Strokes
 from neural_paint.io import demo_photo, load_image, load_strokes, save_image, save_strokes
@@ -17,6 +20,7 @@ from neural_paint.painters.digest import digest
 from neural_paint.tasks.lay import lay
 
 NEURAL = ("--painter", "neural")
+SEED = ("--seed", "1")
 
 
 @pytest.fixture
@@ -24,6 +28,18 @@ def weights(tmp_path: Path) -> Path:
     """A painter as it is before training."""
     save_painter(DabPainter(dabs=32, width=4), tmp_path / "dab.safetensors")
     return tmp_path / "dab.safetensors"
+
+
+@pytest.fixture
+def painters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the painters that come with the package: two, as they are before training."""
+    folder = tmp_path / "painters"
+    for name, dabs in (("dry_brush", 32), ("charcoal", 8)):
+        folder.mkdir(exist_ok=True)
+        save_painter(DabPainter(dabs=dabs, width=4), folder / f"{name}.safetensors")
+        (folder / f"{name}.json").write_text(json.dumps({"brush": f"classic/{name}"}))
+    monkeypatch.setattr("neural_paint.painters.pretrained.FOLDER", folder)
+    return folder
 
 
 @pytest.fixture
@@ -80,13 +96,81 @@ def test_says_where_another_painter_painted(weights: Path, tmp_path: Path, capsy
         assert status == 0 and said in err and bool(said) == ("another" in err)
 
 
-def test_bad_options(photo: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "a.png"
+@pytest.mark.parametrize(("options", "name"), [((), "dry_brush"), (("--brush", "charcoal"), "charcoal")])
+def test_painters_of_the_package_go_by_their_brush(
+    photo: Path,
+    painters: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    name: str,
+) -> None:
+    output, saved, again = tmp_path / "a.png", tmp_path / "a.json", tmp_path / "b.png"
+    assert run(capsys, "paint", photo, "-o", output, "--save", saved, *NEURAL, *options, *QUICK)[0] == 0
+    known = {"kind": "dab", "name": name, "brush": f"classic/{name}"}
+    known["sha256"] = digest(load_painter(painters / f"{name}.safetensors"))
+    assert load_strokes(saved).metadata["painter"] == known
+    status, _, err = run(capsys, "render", saved, "-o", again)
+    assert status == 0 and "another" not in err and output.read_bytes() == again.read_bytes()
+    save_painter(DabPainter(dabs=5, width=4), painters / f"{name}.safetensors")
+    status, _, err = run(capsys, "render", saved, "-o", again)
+    assert status == 0 and f"{saved} was painted by another painter, {name}: its strokes" in err
+
+
+@pytest.mark.parametrize("record", [None, 3, {}, {"name": ["charcoal"]}, {"name": "broom", "sha256": "0"}])
+def test_renders_with_the_default_where_no_painter_of_the_package_is_recorded(
+    painters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], record: object
+) -> None:
+    saved, output, expected = tmp_path / "a.json", tmp_path / "a.png", tmp_path / "b.png"
+    save_actions(saved, metadata={"painter": record})
+    status, _, err = run(capsys, "render", saved, "-o", output)
+    assert status == 0 and ("painted by another painter, broom" in err) == ("broom" in str(record))
+    run(capsys, "render", saved, "-o", expected, "--weights", painters / "dry_brush.safetensors")
+    assert output.read_bytes() == expected.read_bytes()
+
+
+def test_speckle_is_painted_saved_and_rendered(
+    photo: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files, said = {}, {}
+    for name, options in (("smooth", ()), ("a", ("--speckle",)), ("b", ("--speckle",)), ("c", ("--speckle", *SEED))):
+        output, saved = tmp_path / f"{name}.png", tmp_path / f"{name}.json"
+        options = ("-o", output, "--save", saved, *NEURAL, "--weights", weights, *options, *QUICK)
+        status, out, _ = run(capsys, "paint", photo, *options)
+        assert status == 0
+        files[name], said[name] = load_strokes(saved).strokes, out.split(" dB ")[0].split(", ")[-1]
+    smooth, first, again, other = (load_image(tmp_path / f"{name}.png") for name in files)
+    assert files["smooth"].fields().keys() == {"actions", "place"}
+    assert torch.equal(files["a"].replace(seed=None).actions, files["smooth"].actions)
+    assert said["a"] == said["smooth"] and torch.equal(first, again)
+    assert (first - smooth).abs().max() > 0.1 and (first - other).abs().max() > 0.1
+    assert len(files["a"].seed.unique()) == 12 and not torch.equal(files["a"].seed, files["c"].seed)
+    output, movie = tmp_path / "d.png", tmp_path / "d.gif"
+    options = ("-o", output, "--video", movie, "--video-seconds", "0.5", "--weights", weights)
+    assert run(capsys, "render", tmp_path / "a.json", *options)[0] == 0
+    assert torch.equal(load_image(output), first)
+    with Image.open(movie) as frames:
+        frames.seek(frames.n_frames - 1)
+        frame = torch.from_numpy(np.asarray(frames.convert("RGB")) / 255).permute(2, 0, 1)[None]
+    assert (frame - first).square().mean() < 0.3 * (frame - smooth).square().mean()
+
+
+def test_bad_options(
+    photo: Path, weights: Path, painters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, silent = tmp_path / "a.png", tmp_path / "gan.safetensors"
+    save_painter(GANPainter(dim=4, noise_size=0), silent)
     (tmp_path / "text.safetensors").write_text("a text, and long enough to be one")
     for options, message in (
         (("--painter", "robot"), "'--painter'"),
-        ((*NEURAL, "--brush", "dry"), "'--brush': it is for --painter optimise"),
+        ((*NEURAL, "--brush", "dry"), "'--brush': must be one of dry_brush, charcoal with --painter neural, got dry"),
+        (
+            (*NEURAL, "--brush", "charcoal", "--weights", weights),
+            "'--brush': --brush and --weights exclude each other",
+        ),
+        ((*NEURAL, "--weights", silent, "--speckle"), "'--speckle': the painter has no noise"),
         (("--weights", weights), "'--weights': it is for --painter neural"),
+        (("--speckle",), "'--speckle': it is for --painter neural"),
         ((*NEURAL, "--weights", tmp_path / "no.safetensors"), f"cannot load {tmp_path / 'no.safetensors'}: No such"),
         ((*NEURAL, "--weights", tmp_path / "text.safetensors"), "'--weights': cannot load"),
         ((*NEURAL, "--weights", weights, "--save", weights), f"cannot write {weights}: it is the brush or the painter"),

@@ -76,6 +76,32 @@ def test_other_brushes_and_one_for_all(file: Path, strokes: ActionStrokes, capsy
 
 
 @needs_mypaint
+@pytest.mark.parametrize(
+    ("record", "options", "brush"),
+    [
+        ({"brush": "classic/charcoal"}, (), "classic/charcoal"),
+        ({"brush": "classic/charcoal"}, ("--brush", "classic/dry_brush"), "classic/dry_brush"),
+        ({"brush": 3}, (), "classic/dry_brush"),
+        (["classic/charcoal"], (), "classic/dry_brush"),
+    ],
+)
+def test_the_brush_is_that_which_the_painter_has_learned(
+    tmp_path: Path,
+    strokes: ActionStrokes,
+    capsys: pytest.CaptureFixture[str],
+    record: object,
+    options: tuple[str, ...],
+    brush: str,
+) -> None:
+    saved, output = tmp_path / "a.json", tmp_path / "a.png"
+    # MyPaint has random numbers of its own: seeds are not for it.
+    save_strokes(saved, strokes.seeded(1), canvas=CANVAS, background=BACKGROUND, metadata={"painter": record})
+    status, out, _ = run(capsys, "replay", saved, "-o", output, "--size", 120, *options)
+    assert status == 0 and f"with MyPaint's {brush}\n" in out
+    assert np.array_equal(np.asarray(Image.open(output)), painted(strokes, 4, brush=brush))
+
+
+@needs_mypaint
 def test_the_sheet_shows_both_and_their_difference(
     file: Path, weights: Path, strokes: ActionStrokes, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,9 +57,10 @@ def make_stamps(batch=2, count=5, dtype=torch.float32, half=None, colored=False,
     return Stamps(**fields)
 
 
-def make_actions(batch=2, count=5, dtype=torch.float32) -> ActionStrokes:
+def make_actions(batch=2, count=5, dtype=torch.float32, seeded=False) -> ActionStrokes:
     place = torch.cat([torch.randn(batch, count, 2) * 100, torch.rand(batch, count, 1) + 0.1], -1).to(dtype)
-    return ActionStrokes(actions=torch.rand(batch, count, 12, dtype=dtype), place=place)
+    seed = torch.randint(2**63 - 1, (batch, count)) if seeded else None
+    return ActionStrokes(actions=torch.rand(batch, count, 12, dtype=dtype), place=place, seed=seed)
 
 
 def assert_same_bits(a: AnyStrokes, b: AnyStrokes) -> None:
@@ -90,6 +91,7 @@ def assert_same_bits(a: AnyStrokes, b: AnyStrokes) -> None:
         (make_actions, {}),
         (make_actions, {"dtype": torch.float64}),
         (make_actions, {"count": 0}),
+        (make_actions, {"seeded": True}),
     ],
 )
 def test_round_trip(tmp_path, suffix, maker, options):
@@ -225,7 +227,9 @@ def write(path, header: dict, tensors: dict[str, torch.Tensor]) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
-    "strokes", [make(textures=2), make_stamps(), make_actions()], ids=["bezier", "stamps", "actions"]
+    "strokes",
+    [make(textures=2), make_stamps(), make_actions(), make_actions(seeded=True)],
+    ids=["bezier", "stamps", "actions", "actions with seeds"],
 )
 def test_documented_layout_is_read(tmp_path, suffix, strokes):
     write(tmp_path / f"cat.{suffix}", *parts(strokes))
@@ -309,6 +313,9 @@ def test_load_rejects_stamps(tmp_path, suffix, header, tensors, message):
         ({}, {"actions": torch.rand(2, 5, 13)}, r"actions must have shape \(B, N, 12\)"),
         ({}, {"place": torch.rand(2, 5, 3).double()}, "place must have the dtype of actions"),
         ({}, {"actions": torch.full((2, 5, 12), -0.5)}, r"actions must be in \[0, 1\], got -0.5 at stroke \(0, 0\)"),
+        ({}, {"seed": torch.zeros(2, 4).long()}, r"seed must have shape \(2, 5\)"),
+        ({}, {"seed": torch.zeros(2, 5).int()}, "seed must be an int64 tensor"),
+        ({}, {"seed": torch.full((2, 5), -3)}, r"seed must be >= 0, got -3 at stroke \(0, 0\)"),
         ({}, {"place": torch.zeros(2, 5, 3)}, r"side of place must be finite and > 0, got 0 at stroke \(0, 0\)"),
     ],
 )

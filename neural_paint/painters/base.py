@@ -162,14 +162,24 @@ class NeuralPainter(nn.Module):
 
         Args:
             batch: the leading axes of the actions, `actions.shape[:-1]`.
-            generator: draws it, on its own device; equal generators give equal noise for a painter on any device.
+            generator: draws it, on its own device; equal generators give equal noise for a painter of any dtype, on any
+                device.
         """
         device = self.device if generator is None else generator.device
         noise = self._draw((*batch, self.noise_size), generator, device)
-        return noise.to(self.device)
+        return noise.to(self.device, self.dtype)
+
+    def seeded_noise(self, seed: Tensor) -> Tensor:
+        """Noise (..., noise_size) of strokes that have a seed each, (...) int64: that of a stroke depends on its seed
+        alone, of which the last 32 bits count; in the painter's dtype and on its device."""
+        noise, generator = torch.empty(seed.numel(), self.noise_size), torch.Generator()
+        for row, value in zip(noise, seed.flatten().tolist(), strict=True):
+            row.copy_(self._draw((self.noise_size,), generator.manual_seed(value), noise.device))
+        return noise.reshape(*seed.shape, self.noise_size).to(self.device, self.dtype)
 
     def _draw(self, shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
-        return torch.randn(shape, generator=generator, device=device, dtype=self.dtype)
+        """In float32, as a generator gives other numbers in other types."""
+        return torch.randn(shape, generator=generator, device=device, dtype=torch.float32)
 
     @staticmethod
     def pretrained(name: str = "dry_brush") -> NeuralPainter:

@@ -138,7 +138,7 @@ class GANPainter(NeuralPainter):
     def _draw(self, shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
         if self.noise == "normal":
             return super()._draw(shape, generator, device)
-        return torch.rand(shape, generator=generator, device=device, dtype=self.dtype)
+        return torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
 
     def _preactivation(self, actions: Tensor, noise: Tensor | None) -> Tensor:
         drawn = 0 if noise is None else self.noise_size - self.num_deterministic
