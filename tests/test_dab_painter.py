@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neural_paint.painters import DabPainter, load_painter, save_painter
 from neural_paint.painters.actions import COLOR, CONTROL, END, ENTRY_PRESSURE, PRESSURE, START
-from neural_paint.painters.dab import _path, _pressure, _times
+from neural_paint.painters.dab import _expose, _path, _pressure, _times
 
 
 @pytest.fixture
@@ -37,6 +37,12 @@ def test_a_larger_size_shows_the_same_stroke(painter: DabPainter, actions: Tenso
     large = F.avg_pool2d(painter.coverage(actions, size=64 * factor), factor)
     torch.testing.assert_close(large, painter.coverage(actions), atol=0.05, rtol=0)
     assert (large - painter.coverage(actions)).square().mean() < 2e-5
+
+
+@pytest.mark.parametrize("size", [8, 16, 32])
+def test_a_small_size_needs_fewer_dabs(painter: DabPainter, actions: Tensor, size: int) -> None:
+    few, all_of_them = painter.coverage(actions, size=size), _expose(painter._dabs(actions, 1024, None), size)
+    assert (few - all_of_them).square().mean() < 2e-5
 
 
 @pytest.mark.parametrize(("x", "y"), [(5, 0), (-7, 3)])
@@ -75,7 +81,7 @@ def test_dabs_are_spread_along_the_path_and_over_all_of_its_time(actions: Tensor
 
 def test_noise_scatters_the_dabs_and_leaves_their_ink_alone(painter: DabPainter, actions: Tensor) -> None:
     noise = torch.randn(8, painter.dabs, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    still, moved = painter._dabs(actions, torch.zeros_like(noise)), painter._dabs(actions, noise)
+    still, moved = (painter._dabs(actions, painter.dabs, x) for x in (torch.zeros_like(noise), noise))
     torch.testing.assert_close(moved.mass, still.mass)
     torch.testing.assert_close(moved.variance, still.variance)
     # With the dabs' own width it makes up what the ink is spread over: half and half in a painter that has not learned.

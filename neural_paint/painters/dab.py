@@ -37,6 +37,8 @@ _INPUTS, _OUTPUTS = 12, 6
 _START = (math.log(0.8), 0.5, 0.0, 0.0, 3.0, 0.0)
 # Of the first weights of its last layer, so that all strokes begin alike.
 _START_SCALE = 0.1
+# Dabs for each pixel along a side, and the least: where there are few pixels, fewer show the same smooth stroke.
+_DABS_A_PIXEL, _LEAST_DABS = 2, 48
 # Dabs lie at equal distances, but for this share of them, which lie at equal times; found on so many pieces of a path.
 _EVEN_TIMES, _PIECES = 0.2, 32
 # Share of the path by which the second of the pen's speeds lags: brushes react to speed with a delay.
@@ -120,11 +122,12 @@ class DabPainter(NeuralPainter):
         # What follows takes more digits than half types have.
         with torch.autocast(actions.device.type, enabled=False):
             noise = None if noise is None else noise.to(self.dtype).unflatten(1, (self.dabs, 2))
-            return _expose(self._dabs(actions.to(self.dtype), noise), size)
+            count = self.dabs if noise is not None else min(self.dabs, max(_LEAST_DABS, _DABS_A_PIXEL * size))
+            return _expose(self._dabs(actions.to(self.dtype), count, noise), size)
 
-    def _dabs(self, actions: Tensor, noise: Tensor | None) -> Dabs:
-        """The ink of actions (M, 12), scattered by noise (M, K, 2)."""
-        t, step = _times(actions, self.dabs)
+    def _dabs(self, actions: Tensor, count: int, noise: Tensor | None) -> Dabs:
+        """The ink of actions (M, 12) in K = `count` dabs, scattered by noise (M, K, 2)."""
+        t, step = _times(actions, count)
         place, velocity = _path(actions, t)
         speed = _speed(velocity)
         radius = SIZE.values(actions).exp() / STROKE_SIZE
