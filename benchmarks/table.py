@@ -161,6 +161,7 @@ OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
     "vectors": ("`decode_strokes`, 10,000 vectors:", opponents_columns),
     "stroke mask": ("`stroke_mask` of the logits of a painter:", opponents_columns),
     "neural canvas": ("A step with a GAN painter, the decoder in one call:", opponents_columns),
+    "painters": ("Neural painters, 64 strokes at a time:", rate_columns),
     "mypaint": ("The real MyPaint, `mypaint.paint_actions`:", rate_columns),
     "stroke data": ("Strokes of MyPaint, made and read for training:", strokes_columns),
     "call": ("A call with next to nothing to paint:", call_columns),
