@@ -64,9 +64,8 @@ class SharedCanvas {
     std::lock_guard turn(mutex_);
     Signals signals;
     for (py::ssize_t i = 0; i < count; ++i, action += kActionSize, place += 3) {
-      canvas_.draw(action, {{place[0], place[1]}, place[2]});
+      canvas_.draw(action, {{place[0], place[1]}, place[2]}, [&] { signals.check(); });
       if (image) canvas_.read(image + i * bytes());
-      signals.check();
     }
   }
 
@@ -112,6 +111,7 @@ std::shared_ptr<Library> open(const std::string& name) {
 PYBIND11_MODULE(_mypaint, module) {
   py::class_<Library, std::shared_ptr<Library>>(module, "Library")
       .def(py::init(&open), py::arg("name"))
+      .def("range", &Library::range, py::arg("setting"))
       .def_readonly("path", &Library::path);
   py::class_<SharedCanvas>(module, "Canvas")
       .def(py::init<std::shared_ptr<Library>, std::string, std::array<int, 2>, std::array<double, 3>, bool, bool,

@@ -1,14 +1,14 @@
 // libmypaint, opened at run time: the few of its functions that painting takes, with declarations of our own.
 #pragma once
 
-#if !defined(_WIN32)
 #include <dlfcn.h>
-#endif
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace neural_paint::mypaint {
 
@@ -31,6 +31,13 @@ struct TileRequest {
   int thread_id, mipmap_level;
 };
 using TileFunction = void(TiledSurface*, TileRequest*);
+
+// MyPaintBrushSettingInfo, as far as it is read here.
+struct SettingInfo {
+  const char *cname, *name;
+  int constant;
+  float min, initial, max;
+};
 
 // MyPaintRectangle: what has changed.
 struct Rectangle {
@@ -79,6 +86,14 @@ class Library {
   // The file.
   std::string path;
 
+  // The least and the greatest value that MyPaint offers for a setting; none where it does not know the setting.
+  std::optional<std::pair<float, float>> range(const std::string& setting) const {
+    const int number = setting_number_(setting.c_str());
+    if (number < 0) return std::nullopt;
+    const SettingInfo* info = setting_info_(number);
+    return std::pair(info->min, info->max);
+  }
+
   bool uses(Brush* brush, const int (&inputs)[2]) const {
     for (int setting = 0; setting < settings; ++setting) {
       for (int input : inputs) {
@@ -105,17 +120,11 @@ class Library {
   }
 
   int (*setting_number_)(const char*);
+  const SettingInfo* (*setting_info_)(int setting);
   int (*input_number_)(const char*);
   // Never closed: its OpenMP runtime would be unloaded with it.
   void* handle_ = nullptr;
 };
-
-#if defined(_WIN32)
-
-inline void Library::open(const std::string& name) { throw std::runtime_error(name + " cannot be opened on Windows"); }
-inline void* Library::symbol(const char*) { return nullptr; }
-
-#else
 
 inline void* Library::symbol(const char* name) {
   void* found = dlsym(handle_, name);
@@ -145,6 +154,7 @@ inline void Library::open(const std::string& name) {
   Dl_info info;
   path = dladdr(reinterpret_cast<void*>(brush_new), &info) ? info.dli_fname : name;
   find(setting_number_, "mypaint_brush_setting_from_cname");
+  find(setting_info_, "mypaint_brush_setting_info");
   find(input_number_, "mypaint_brush_input_from_cname");
   log_radius = setting("radius_logarithmic");
   hue = setting("color_h");
@@ -158,7 +168,5 @@ inline void Library::open(const std::string& name) {
   pattern[0] = input_number_("gridmap_x");
   pattern[1] = input_number_("gridmap_y");
 }
-
-#endif
 
 }  // namespace neural_paint::mypaint

@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 class Library:
     path: str
     def __init__(self, name: str) -> None: ...
+    def range(self, setting: str) -> tuple[float, float] | None: ...
 
 class Canvas:
     def __init__(

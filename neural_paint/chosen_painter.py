@@ -13,8 +13,8 @@ import typer
 from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.cli_options import named_brush
 from neural_paint.painters import NeuralPainter, load_painter, pretrained_painters, provenance
+from neural_paint.painters.base import DEFAULT_PAINTER
 from neural_paint.painters.digest import digest
-from neural_paint.painters.pretrained import DEFAULT as DEFAULT_PAINTER
 from neural_paint.progress import say
 
 DEFAULT_BRUSH = "round"

@@ -1,4 +1,4 @@
-"""The command line: `neural-paint paint PHOTO -o painting.png`, `render`, `replay`, `info`."""
+"""The command line: `neural-paint paint PHOTO -o painting.png`, and the commands around it."""
 
 from __future__ import annotations
 

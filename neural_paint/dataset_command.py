@@ -6,10 +6,8 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -18,6 +16,7 @@ from neural_paint.cli_options import within
 from neural_paint.mypaint import DEFAULT_BRUSH
 from neural_paint.mypaint.dataset import DEFAULT_SHARD, MAX_SHARD, Recipe, make_dataset
 from neural_paint.progress import Progress, reason, say
+from neural_paint.stop_signals import Terminated, terminable
 
 
 def dataset(
@@ -55,14 +54,14 @@ def dataset(
     """
     recipe = Recipe(strokes, brush, seed, shard)
     try:
-        with _terminable():
+        with terminable():
             return _make(output, recipe, jobs)
     except (OSError, ValueError, MemoryError) as error:
         say(reason(error))
         return 1
     except KeyboardInterrupt as interrupt:
         say(f"interrupted; the same command goes on after the last whole file in {output}")
-        return 128 + (signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT)
+        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
 def _make(folder: Path, recipe: Recipe, jobs: int | None) -> int:
@@ -83,20 +82,3 @@ def _make(folder: Path, recipe: Recipe, jobs: int | None) -> int:
 
 def _state(done: int, painted: int, begun: float) -> str:
     return f"{done:,} strokes, {painted / (time.perf_counter() - begun):,.0f} strokes/s"
-
-
-class _Terminated(KeyboardInterrupt):
-    """By SIGTERM, which leaves no unfinished file either."""
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise _Terminated
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

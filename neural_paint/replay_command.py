@@ -98,6 +98,10 @@ def replay(
     """Execute the strokes that `paint --painter neural --save` wrote in the real MyPaint, at any size."""
     if output is None and compare is None:
         raise typer.BadParameter("give --output or --compare or both", param_hint="--output")
+    if compare is None and weights is not None:
+        raise typer.BadParameter("it is for --compare, which is not asked for", param_hint="'--weights'")
+    if output is not None and compare is not None and output.resolve() == compare.resolve():
+        raise typer.BadParameter(f"{compare} is --output already", param_hint="'--compare'")
     try:
         return replay_file(ReplayOptions(strokes, output, compare, brush, size, reuse_brush, device, weights))
     except (ValueError, MemoryError) as error:

@@ -1,11 +1,17 @@
-"""Ctrl-C and SIGTERM as a wish to stop, which long work looks at where it can stop."""
+"""What SIGINT and SIGTERM do: a wish to stop, which long work looks at where it can stop, or an exception."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+class Terminated(KeyboardInterrupt):
+    """By SIGTERM, which leaves no unfinished file either."""
 
 
 @contextlib.contextmanager
@@ -15,15 +21,26 @@ def stop_signals() -> Iterator[list[int]]:
 
     def stop(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        restore()
+        restored.close()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    try:
+    with contextlib.ExitStack() as restored:
+        _handle(restored, (signal.SIGINT, signal.SIGTERM), stop)
         yield received
-    finally:
-        restore()
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises `Terminated`, as Ctrl-C does KeyboardInterrupt."""
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    with contextlib.ExitStack() as restored:
+        _handle(restored, (signal.SIGTERM,), terminate)
+        yield
+
+
+def _handle(restored: contextlib.ExitStack, numbers: Sequence[int], handler: Handler) -> None:
+    """Until `restored` is closed."""
+    for number in numbers:
+        restored.callback(signal.signal, number, signal.signal(number, handler))

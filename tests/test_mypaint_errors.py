@@ -94,6 +94,12 @@ def setting(**changes: Any) -> dict[str, Any]:
         (setting(inputs={"pressure": [[0, 0], [1]]}), "the inputs of its setting opaque must be curves"),
         (setting(inputs={"pressure": [[1, 0], [0, 1]]}), "the inputs of its setting opaque must be curves"),
         (setting(inputs={"pressure": [[i, 0] for i in range(65)]}), "the inputs of its setting opaque must be curves"),
+        (setting(base_value=1e30), r"the base_value of its setting opaque must be in \[0, 2\], got 1e\+30"),
+        (setting(base_value=-0.1), r"the base_value of its setting opaque must be in \[0, 2\], got -0.1"),
+        (setting(base_value=10**400), "the base_value of its setting opaque must be a number"),
+        (setting(inputs={"random": [[0, 0], [1, -2.5]]}), r"the inputs .* y within 2 of 0, got \[1, -2.5\]"),
+        (setting(inputs={"random": [[0, 0], [1001, 1]]}), r"the inputs .* x within 1000 and .* got \[1001, 1\]"),
+        ("[" * 100_000 + "]" * 100_000, "it is not JSON"),
     ],
 )
 def test_refuses_a_file_that_is_no_brush(brush: Any, message: str, tmp_path: Path) -> None:

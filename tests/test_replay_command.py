@@ -166,6 +166,11 @@ def test_other_strokes_are_no_actions(tmp_path: Path, capsys: pytest.CaptureFixt
         (("-o", "a.png", "--size", 0), "'--size': must be in 1 .. 65,500, got 0"),
         (("-o", "a.png", "--size", 65_500), "65500 x 43667 pixels are more than 512,000,000"),
         (("-o", "a.png", "--brush", "broom"), "broom"),
+        (
+            ("-o", "a.png", "--weights", "no.pth"),
+            "'--weights': it is for --compare, which is not asked for",
+        ),
+        (("-o", "a.png", "--compare", "./a.png"), "'--compare': a.png is --output already"),
         (("--compare", "a.png", "--weights", "no.pth"), "cannot load no.pth: No such file"),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 import torch
 from stroke_files import make_actions, numbers_of, write_shard, write_shards
 
+from neural_paint.io.stroke_codecs import decode_safetensors, encode_safetensors
 from neural_paint.painters import StrokeData, stroke_index, stroke_order, stroke_reader
 from neural_paint.painters.stroke_index import INDEX_NAME, hash_actions
 
@@ -176,6 +177,13 @@ def test_duplicates_are_counted_over_all_files_and_stay_on_one_side(folder: Path
     assert held_out and trained and not held_out & trained
 
 
+def _with_other_counts(index: Path) -> bytes:
+    header, tensors = decode_safetensors(index.read_bytes())
+    header["files"][0][-1] += 1
+    header["files"][1][-1] -= 1
+    return encode_safetensors(header, tensors)
+
+
 def test_the_index_is_read_again_until_a_file_changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     open_shard = stroke_index.open_shard
@@ -187,7 +195,9 @@ def test_the_index_is_read_again_until_a_file_changes(folder: Path, monkeypatch:
     assert len(StrokeData(folder, "all")) == TOTAL + 1 and opened == ["episodes_3.npz"]
     (folder / "episodes_1.npz").unlink()
     assert len(StrokeData(folder, "all")) == TOTAL - 39 and opened == ["episodes_3.npz"]
-    for damage in (b"", b"nothing", (folder / INDEX_NAME).read_bytes()[:-30]):
+    whole = (folder / INDEX_NAME).read_bytes()
+    zeroed, miscounted = whole[:-64] + bytes(64), _with_other_counts(folder / INDEX_NAME)
+    for damage in (b"", b"nothing", whole[:-30], zeroed, miscounted):
         opened.clear()
         (folder / INDEX_NAME).write_bytes(damage)
         assert len(StrokeData(folder, "all")) == TOTAL - 39 and len(opened) == 3

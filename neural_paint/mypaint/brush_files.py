@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from neural_paint.mypaint.library import missing
+from neural_paint.mypaint.library import missing, require
 
 # Within a folder of shared data: a user's own, then those of the package mypaint-brushes, the newer edition first.
 _BRUSHES = ("mypaint/brushes", "mypaint-data/2.0/brushes", "mypaint-data/1.0/brushes")
@@ -18,6 +18,10 @@ _ENDING = ".myb"
 _VERSION = 3
 # Of a curve.
 _MAX_POINTS = 64
+# Of a curve's x: no input goes so far.
+_MAX_INPUT = 1000
+# Rounding of the ranges, which are of float32.
+_SLACK = 1e-6
 # Inputs in some brushes that libmypaint does not know: it says so each time it reads one, and goes on without.
 _UNKNOWN_INPUTS = ("surfacemap_x", "surfacemap_y")
 
@@ -58,13 +62,13 @@ def read_brush(name_or_path: str | os.PathLike[str]) -> str:
     """What libmypaint takes of a brush's file, as JSON.
 
     Raises:
-        MyPaintMissing: a name, and no brushes are installed.
+        MyPaintMissing: MyPaint is not installed; or a name, and no brushes are.
         BrushError: there is no such brush, or its file is no brush.
     """
     path = find_brush(name_or_path)
     try:
         brush = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BrushError(f"cannot read brush {path}: {getattr(error, 'strerror', None) or 'it is not JSON'}") from error
     if fault := _fault(brush):
         raise BrushError(f"cannot read brush {path}: {fault}")
@@ -87,6 +91,29 @@ def _fault(brush: Any) -> str | None:
             return f"the base_value of its setting {name} must be a number"
         if not all(map(_is_curve, setting["inputs"].values())):
             return f"the inputs of its setting {name} must be curves of 2 to {_MAX_POINTS} points [x, y], x in order"
+        if fault := _out_of_range(name, setting["base_value"], setting["inputs"]):
+            return fault
+    return None
+
+
+def _out_of_range(name: str, base_value: float, inputs: dict[str, list[list[float]]]) -> str | None:
+    """libmypaint takes any number, and over some it paints dabs without end."""
+    ends = require().range(name)
+    # One that libmypaint does not know: it leaves it out.
+    if ends is None:
+        return None
+    least, most = ends
+    if not least - _SLACK <= base_value <= most + _SLACK:
+        return f"the base_value of its setting {name} must be in [{least:g}, {most:g}], got {base_value:g}"
+    # Curves are added to it: as far as that goes from one end of the range to the other.
+    reach = most - least
+    for points in inputs.values():
+        for x, y in points:
+            if abs(x) > _MAX_INPUT or abs(y) > reach + _SLACK:
+                return (
+                    f"the inputs of its setting {name} must be curves of x within {_MAX_INPUT} and y within {reach:g} "
+                    f"of 0, got [{x:g}, {y:g}]"
+                )
     return None
 
 
@@ -99,7 +126,12 @@ def _is_curve(points: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _folders() -> list[Path]:

@@ -13,6 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from neural_paint.ops.stroke_mask import stroke_mask
 from neural_paint.painters.actions import ACTION_SIZE, STROKE_SIZE
 
+# Of those that come with the package: MyPaint's "classic/dry_brush", with which neural painters were published.
+DEFAULT_PAINTER = "dry_brush"
+
 Painter = TypeVar("Painter", bound="NeuralPainter")
 # Actions (M, 12) and noise (M, noise_size), or none, -> pictures (M, 3, 64, 64) or masks (M, size, size).
 Network = Callable[[Tensor, Tensor | None], Tensor]
@@ -182,7 +185,7 @@ class NeuralPainter(nn.Module):
         return torch.randn(shape, generator=generator, device=device, dtype=torch.float32)
 
     @staticmethod
-    def pretrained(name: str = "dry_brush") -> NeuralPainter:
+    def pretrained(name: str = DEFAULT_PAINTER) -> NeuralPainter:
         """A painter that comes with the package, frozen and on the CPU; nothing is downloaded.
 
         Args:
@@ -201,7 +204,8 @@ class NeuralPainter(nn.Module):
         """Set eval mode and `requires_grad` of all weights to False, and return self: gradients go to actions alone."""
         return self.eval().requires_grad_(False)
 
-    def _use_channels_last(self: Painter) -> Painter:
+    def use_channels_last(self: Painter) -> Painter:
+        """Put the weights in channels-last memory, and return self."""
         return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _check_input(self, name: str, x: Tensor, shape: tuple[int, ...]) -> None:

@@ -90,7 +90,7 @@ def load_painter(path: str | os.PathLike[str]) -> NeuralPainter:
         painter.load_state_dict(_check_tensors(painter, state), assign=True)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"cannot load {path}: {error}") from error
-    return painter._use_channels_last().freeze()
+    return painter.use_channels_last().freeze()
 
 
 def make_painter(kind: str, architecture: Mapping[str, Any]) -> NeuralPainter:

@@ -125,7 +125,7 @@ class GANPainter(NeuralPainter):
         self.noise: NoiseDistribution = noise
         self.num_deterministic = num_deterministic
         self.generator = Generator(ACTION_SIZE + noise_size, dim)
-        self._use_channels_last()
+        self.use_channels_last()
 
     def architecture(self) -> dict[str, Any]:
         return {

@@ -43,7 +43,7 @@ class NPXPainter(NeuralPainter):
             _layer(nn.ConvTranspose2d(64, 64, 3, padding=1, bias=False)),
             nn.ConvTranspose2d(64, 3, 4, stride=2, padding=1, bias=False),
         )
-        self._use_channels_last()
+        self.use_channels_last()
 
     def architecture(self) -> dict[str, Any]:
         return {}

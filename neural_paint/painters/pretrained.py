@@ -10,25 +10,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-from neural_paint.painters.base import NeuralPainter
+from neural_paint.painters.base import DEFAULT_PAINTER, NeuralPainter
 from neural_paint.painters.checkpoints import SUFFIX, load_painter
 
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "painters"
-DEFAULT = "dry_brush"
 
 
 def pretrained_painters() -> list[str]:
     """The names that `NeuralPainter.pretrained` takes, the default first."""
     names = sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}"))
-    return sorted(names, key=lambda name: name != DEFAULT)
+    return sorted(names, key=lambda name: name != DEFAULT_PAINTER)
 
 
-def load_pretrained(name: str = DEFAULT) -> NeuralPainter:
+def load_pretrained(name: str = DEFAULT_PAINTER) -> NeuralPainter:
     """See `NeuralPainter.pretrained`."""
     return load_painter(_file(name, SUFFIX))
 
 
-def provenance(name: str = DEFAULT) -> dict[str, Any]:
+def provenance(name: str = DEFAULT_PAINTER) -> dict[str, Any]:
     """How a painter of the package was made, and how well it paints: a JSON object.
 
     Raises:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,8 +107,12 @@ def _key(shard: IndexedShard) -> tuple[str, int, int]:
 def _save(index: Path, shards: list[IndexedShard]) -> None:
     files = [[*_key(shard), len(shard.hashes)] for shard in shards]
     hashes = np.concatenate([shard.hashes for shard in shards]).view(np.int64)
-    header = {"format": _FORMAT, "version": _VERSION, "files": files}
+    header = {"format": _FORMAT, "version": _VERSION, "files": files, "crc": _checksum(files, hashes)}
     write_atomic(index, encode_safetensors(header, {"hashes": torch.from_numpy(hashes)}))
+
+
+def _checksum(files: list[Any], hashes: np.ndarray) -> int:
+    return zlib.crc32(hashes.tobytes(), zlib.crc32(json.dumps(files).encode()))
 
 
 def _load(index: Path) -> dict[tuple[str, int, int], np.ndarray]:
@@ -115,6 +122,8 @@ def _load(index: Path) -> dict[tuple[str, int, int], np.ndarray]:
         if (header["format"], header["version"]) != (_FORMAT, _VERSION):
             return {}
         files, hashes = header["files"], tensors["hashes"].numpy().view(np.uint64)
+        if header["crc"] != _checksum(files, hashes):
+            return {}
         ends = np.cumsum([count for *_, count in files])
         if ends[-1] != len(hashes):
             return {}

@@ -119,7 +119,7 @@ class VAEPainter(NeuralPainter):
         self.noise_size = latent_size if stochastic else 0
         self.predictor = ActionPredictor(latent_size, stochastic)
         self.decoder = Decoder(latent_size)
-        self._use_channels_last()
+        self.use_channels_last()
 
     def architecture(self) -> dict[str, Any]:
         return {"latent_size": self.latent_size, "stochastic": self.stochastic}
