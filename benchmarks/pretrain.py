@@ -11,7 +11,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,16 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = Path(options.brush).stem
     strokes, run = options.work / f"{name}-strokes", options.work / f"{name}-run"
     command("dataset", "--strokes", options.strokes, "--brush", options.brush, "-o", strokes)
-    begun = time.perf_counter()
     command("train-painter", "--recipe", "dab", "--steps", options.steps, "--data", strokes, "-o", run)
-    seconds = time.perf_counter() - begun
+    held_out = read(run / "evaluation.json")
     document = {
         "brush": options.brush,
         "neural_paint": __version__,
         "strokes": read(strokes / "dataset.json"),
         "training": read(run / "config.json"),
-        "seconds of training": round(seconds),
-        "held out": read(run / "evaluation.json"),
+        "seconds of training": round(held_out.pop("training_seconds")),
+        "held out": held_out,
     }
     write_atomic(options.folder / f"{name}.safetensors", (run / "painter.safetensors").read_bytes())
     write_atomic(options.folder / f"{name}.json", (json.dumps(document, indent=1) + "\n").encode())

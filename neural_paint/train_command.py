@@ -12,18 +12,18 @@ import torch
 import typer
 
 from neural_paint.cli_options import known_device, within
+from neural_paint.painters.recipe_names import RECIPES
 from neural_paint.progress import reason, say
 
 if TYPE_CHECKING:
     from neural_paint.painters.training import Outcome, Run, TrainConfig, World
 
-_RECIPES = ("vae", "gan", "npx", "dab")
 _STEPS = 10**9
 
 
 def _recipe(name: str | None) -> str | None:
-    if name is not None and name not in _RECIPES:
-        raise typer.BadParameter(f"must be one of {', '.join(_RECIPES)}, got {name}")
+    if name is not None and name not in RECIPES:
+        raise typer.BadParameter(f"must be one of {', '.join(RECIPES)}, got {name}")
     return name
 
 
@@ -60,7 +60,7 @@ def train_painter(
     ],
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"One of {', '.join(_RECIPES)}.", callback=_recipe, show_default=False),
+        typer.Option(metavar="NAME", help=f"One of {', '.join(RECIPES)}.", callback=_recipe, show_default=False),
     ] = None,
     config: Annotated[
         Path | None,
@@ -117,8 +117,7 @@ def train_painter(
         chosen = _config(output, _Options(recipe, config, settings or [], given, resume))
         world = World.join(device)
         run = _run(chosen, data, output, device, world)
-        finished = run.finished
-        outcome = None if finished else run.train()
+        outcome = run.train()
     except (OSError, ValueError, MemoryError, RuntimeError) as error:
         say(reason(error))
         return 1
@@ -153,10 +152,6 @@ def _run(config: TrainConfig, data: Path, folder: Path, device: str, world: Worl
     from neural_paint.painters.stroke_data import StrokeData
     from neural_paint.painters.training import Run
 
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot make the folder {folder}: {error.strerror}") from error
     train = StrokeData(data, "train", validation=config.validation)
     validation = StrokeData(data, "validation", validation=config.validation)
     if not len(validation):
@@ -168,8 +163,8 @@ def _run(config: TrainConfig, data: Path, folder: Path, device: str, world: Worl
     return Run(config, train, validation, folder, device=device, world=world)
 
 
-def _tell(folder: Path, run: Run, outcome: Outcome | None) -> int:
-    if outcome is None:
+def _tell(folder: Path, run: Run, outcome: Outcome) -> int:
+    if outcome.was_finished:
         print(f"{folder}: finished already, {run.trainer.step:,} steps")
         return 0
     if outcome.signal:

@@ -22,6 +22,7 @@ class MemoryStrokes:
         for action, stroke in zip(self.actions, self.strokes, strict=True):
             x, y = (action[2:4] * 40).int().tolist()
             stroke[:, y : y + 12, x : x + 20] = (action[6:9, None, None] * 255).to(torch.uint8)
+        self.digest = f"{count} strokes in memory"
         self._stop_before = stop_before
 
     def __len__(self) -> int:

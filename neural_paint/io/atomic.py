@@ -59,6 +59,12 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     _sync_folder(target.parent)
 
 
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of processes that were killed while they wrote; no other may be writing there."""
+    for temporary in Path(folder).glob(".neural-paint-*.tmp"):
+        temporary.unlink()
+
+
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +18,7 @@ import numpy as np
 
 import neural_paint
 from neural_paint.io.atomic import open_atomic, write_atomic
+from neural_paint.io.folder_lock import locked_folder
 from neural_paint.io.npz import NpzWriter, deflate
 from neural_paint.mypaint.brush_files import find_brush
 from neural_paint.mypaint.canvas import DEFAULT_BRUSH, paint_actions, usable_cores
@@ -95,7 +94,7 @@ def make_dataset(
     """
     brush = find_brush(recipe.brush)
     manifest = _manifest(recipe, brush, paint)
-    with _locked(Path(folder)):
+    with locked_folder(folder):
         _adopt(Path(folder), manifest)
         there = _finished(Path(folder), recipe)
         done = sum(recipe.count(shard) for shard in there)
@@ -125,24 +124,6 @@ def _manifest(recipe: Recipe, brush: Path, paint: Paint) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Make the folder; no two runs write to it at the same time."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise OSError(error.errno or errno.EIO, f"cannot write {folder}: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OSError(error.errno, f"cannot write {folder}: another run is writing to it") from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _adopt(folder: Path, manifest: dict[str, Any]) -> None:
     """Make the folder that of this data set, or see that it is."""
     path = folder / MANIFEST_NAME
@@ -163,9 +144,7 @@ def _adopt(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def _finished(folder: Path, recipe: Recipe) -> set[int]:
-    """The shards that are there, once what a killed run left is removed."""
-    for stale in folder.glob(".neural-paint-*.tmp"):
-        stale.unlink()
+    """The shards that are there."""
     names = {shard_name(shard): shard for shard in range(recipe.shards)}
     for path in list_shards(folder):
         if path.name not in names:

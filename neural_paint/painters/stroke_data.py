@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import operator
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neural_paint.painters.stroke_index import index_folder
+from neural_paint.painters.stroke_index import IndexedShard, index_folder
 from neural_paint.painters.stroke_order import LANES, Epoch
 from neural_paint.painters.stroke_reader import Part, StrokeReader
 from neural_paint.painters.stroke_shards import ACTIONS, STROKES
@@ -32,6 +34,7 @@ class StrokeData:
     and more files move no stroke. What validates with a smaller share validates with a larger one.
 
     Attributes:
+        digest: of actions and files of the folder: another for other strokes, or for the same ones in another order.
         duplicates: how many strokes of the folder, both sides together, have the action of an earlier one.
     """
 
@@ -55,6 +58,7 @@ class StrokeData:
         shards = index_folder(folder)
         hashes = np.concatenate([shard.hashes for shard in shards])
         self.duplicates = len(hashes) - len(np.unique(hashes))
+        self.digest = _digest(shards, hashes)
         self._parts = [Part(shard.path, _wanted(shard.hashes, split, validation)) for shard in shards]
         self._counts = [part.count for part in self._parts]
 
@@ -114,6 +118,12 @@ class StrokeData:
         readers.open([StrokeReader(self._parts)])
         for begin in range(0, len(self), batch_size):
             yield readers.begin([np.arange(min(batch_size, len(self) - begin))])
+
+
+def _digest(shards: Sequence[IndexedShard], hashes: np.ndarray) -> str:
+    # The sizes of files tell apart what other brushes make of the same actions.
+    files = [[len(shard.hashes), shard.size] for shard in shards]
+    return hashlib.sha256(json.dumps(files).encode() + hashes.tobytes()).hexdigest()
 
 
 def _wanted(hashes: np.ndarray, split: Split, validation: float) -> np.ndarray:

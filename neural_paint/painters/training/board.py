@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from torch import Tensor
 from neural_paint.io.atomic import write_atomic
 from neural_paint.painters.base import NeuralPainter
 from neural_paint.painters.evaluation import Evaluation, as_pictures
-from neural_paint.progress import say
+from neural_paint.progress import reason, say
 
 # Strokes side by side in a picture.
 _COLUMNS = 8
@@ -29,29 +32,45 @@ class Log:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        path = folder / "log.jsonl"
-        write_atomic(path, b"".join(line for line in _lines(path) if json.loads(line)["step"] <= step))
-        self._file = path.open("ab", buffering=0)
+        self._path = folder / "log.jsonl"
+        write_atomic(self._path, b"".join(_lines(self._path, step)))
+        with self._named():
+            self._file = self._path.open("ab", buffering=0)
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
-        self._file.write(json.dumps({"step": step, **values}).encode() + b"\n")
+        line = json.dumps({"step": step, **values}).encode() + b"\n"
+        with self._named():
+            while line:
+                line = line[self._file.write(line) :]
 
     def sync(self) -> None:
-        os.fsync(self._file.fileno())
+        with self._named():
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
 
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno or errno.EIO, f"cannot write {self._path}: {error.strerror}") from error
 
-def _lines(path: Path) -> list[bytes]:
-    """Those that are whole: the last one of a process that was killed may not be."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+def _lines(path: Path, step: int) -> Iterator[bytes]:
+    """Those up to a step and to the first that is damaged, as the last one of a process that was killed may be."""
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+        try:
+            if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                return
+        except (ValueError, TypeError, KeyError):
+            return
+        yield line
 
 
 class Board:
-    """TensorBoard, or nothing and one sentence where its package is missing.
+    """TensorBoard, or nothing and one sentence where its package is missing or it cannot write.
 
     Args:
         folder: of the training.
@@ -60,12 +79,17 @@ class Board:
 
     def __init__(self, folder: Path, step: int) -> None:
         self._writer: Any = None
+        self._hook: Any = None
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             say("TensorBoard shows nothing of this, as it is not installed: pip install 'neural-paint[train]'")
             return
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._folder = folder / "tensorboard"
+        # The package writes in a thread of its own, whose error would be printed there and raised here.
+        self._hook, threading.excepthook = threading.excepthook, self._see_thread
+        with self._switched_off_by_errors():
+            self._writer = SummaryWriter(str(self._folder), purge_step=step + 1)
 
     def losses(self, step: int, losses: Mapping[str, float]) -> None:
         self._scalars(step, "losses", losses)
@@ -88,13 +112,30 @@ class Board:
         real = as_pictures(strokes, painter.device)
         rows = [row for pair in zip(real.split(_COLUMNS), painted.split(_COLUMNS), strict=True) for row in pair]
         sheet = torch.cat([torch.cat(list(row), 2) for row in rows if len(row) == len(rows[0])], 1)
-        self._writer.add_image("real above painted", sheet.cpu(), step)
+        with self._switched_off_by_errors():
+            self._writer.add_image("real above painted", sheet.cpu(), step)
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with self._switched_off_by_errors():
+                self._writer.close()
+        if self._hook is not None:
+            threading.excepthook = self._hook
 
     def _scalars(self, step: int, group: str, values: Mapping[str, float]) -> None:
         if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(f"{group}/{name}", value, step)
+            with self._switched_off_by_errors():
+                for name, value in values.items():
+                    self._writer.add_scalar(f"{group}/{name}", value, step)
+
+    @contextlib.contextmanager
+    def _switched_off_by_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            say(f"TensorBoard shows no more of this: cannot write {self._folder}: {reason(error)}")
+
+    def _see_thread(self, failure: threading.ExceptHookArgs) -> None:
+        if not type(failure.thread).__module__.startswith("tensorboard."):
+            self._hook(failure)

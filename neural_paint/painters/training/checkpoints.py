@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,9 +16,26 @@ from neural_paint.io.atomic import write_atomic
 from neural_paint.io.stroke_codecs import decode_safetensors, encode_safetensors
 
 FORMAT = "neural_paint.training"
-VERSION = 1
+VERSION = 2
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d{10})\.safetensors")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a training goes on from.
+
+    Attributes:
+        step: how many are done.
+        seconds: that they took.
+        data: digest of the strokes.
+        state: as of `Trainer.state`.
+    """
+
+    step: int
+    seconds: float
+    data: str
+    state: dict[str, Tensor]
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -25,19 +43,32 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("checkpoint-*") if _NAME.fullmatch(path.name)), reverse=True)
 
 
-def save_checkpoint(folder: Path, step: int, config: dict[str, Any], state: dict[str, Tensor]) -> Path:
-    """Write what `load_checkpoint` reads, and remove all but the last two."""
-    path = folder / f"checkpoint-{step:010d}.safetensors"
-    header = {"format": FORMAT, "version": VERSION, "step": step, "config": config, "checksum": _checksum(state)}
-    write_atomic(path, encode_safetensors(header, state))
-    for old in checkpoints(folder)[KEPT:]:
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write what `load_checkpoint` reads, and keep one more, the newest of the others."""
+    path = folder / _name(checkpoint.step)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "step": checkpoint.step,
+        "seconds": round(checkpoint.seconds, 3),
+        "data": checkpoint.data,
+        "checksum": _checksum(checkpoint.state),
+    }
+    write_atomic(path, encode_safetensors(header, checkpoint.state))
+    for old in [other for other in checkpoints(folder) if other != path][KEPT - 1 :]:
         with contextlib.suppress(OSError):
             old.unlink()
     return path
 
 
-def load_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:
-    """Steps done, and the state.
+def set_aside(path: Path) -> None:
+    """Rename a checkpoint that is of no use, so that it neither comes first again nor is kept for a good one."""
+    with contextlib.suppress(OSError):
+        os.replace(path, path.with_name(f"unusable-{path.name}"))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """What `save_checkpoint` wrote.
 
     Raises:
         ValueError: what is wrong with the file.
@@ -48,12 +79,18 @@ def load_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:
         raise ValueError(f"its format is {header.get('format')!r}, not {FORMAT!r}")
     if header.get("version") != VERSION:
         raise ValueError(f"it has version {header.get('version')!r}, this neural_paint reads {VERSION}")
-    step = header.get("step")
-    if type(step) is not int:
-        raise ValueError(f"its step must be a number, got {step!r}")
+    step, seconds, data = header.get("step"), header.get("seconds"), header.get("data")
+    if type(step) is not int or path.name != _name(step):
+        raise ValueError(f"its step must be the number in its name, got {step!r}")
+    if not isinstance(seconds, (int, float)) or not isinstance(data, str):
+        raise ValueError(f"its seconds and data must be a number and text, got {seconds!r} and {data!r}")
     if header.get("checksum") != _checksum(state):
         raise ValueError("its checksum is that of other tensors")
-    return step, state
+    return Checkpoint(step, seconds, data, state)
+
+
+def _name(step: int) -> str:
+    return f"checkpoint-{step:010d}.safetensors"
 
 
 def _checksum(state: dict[str, Tensor]) -> int:

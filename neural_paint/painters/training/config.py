@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from neural_paint.painters.recipe_names import RECIPES
 from neural_paint.painters.training.losses import Reduction
 
 if sys.version_info >= (3, 11):
@@ -28,7 +29,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Betas = tuple[Share, Share]
 Precision = Literal["auto", "float32", "bfloat16"]
 
-# What may differ where a training goes on: none of it changes the steps that are done.
+# What may differ where a training goes on: none of it changes the steps that are done. With other `steps`, the learning
+# rate of those to come is another one for the recipe "dab", whose cosine is stretched over all of them.
 CHANGEABLE = ("steps", "log_every", "evaluate_every", "evaluate_strokes", "checkpoint_every")
 
 
@@ -187,7 +189,9 @@ class RegressionConfig(TrainConfig):
     betas: Betas = (0.9, 0.99)
 
 
-CONFIGS: dict[str, type[TrainConfig]] = {"vae": VAEConfig, "gan": GANConfig, "npx": NPXConfig, "dab": RegressionConfig}
+CONFIGS: dict[str, type[TrainConfig]] = dict(
+    zip(RECIPES, (VAEConfig, GANConfig, NPXConfig, RegressionConfig), strict=True)
+)
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:

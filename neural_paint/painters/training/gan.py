@@ -7,9 +7,12 @@ reconstruction term is in their code, not in the article.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
+from neural_paint.painters.checkpoints import make_painter
 from neural_paint.painters.gan import Critic, GANPainter
 from neural_paint.painters.layers import full_precision
 from neural_paint.painters.training.config import GANConfig
@@ -25,7 +28,7 @@ class GANRecipe(Recipe):
     def __init__(self, config: GANConfig, setting: Setting) -> None:
         super().__init__(setting)
         self.config = config
-        self.painter = GANPainter(**config.painter)
+        self.painter = cast(GANPainter, make_painter(config.recipe, config.painter))
         self.critic = Critic(config.critic_dim)
         self._add("painter", self.painter)
         self._add("critic", self.critic)

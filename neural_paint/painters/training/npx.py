@@ -7,9 +7,12 @@ EfficientNet-Lite0 is the default of the feature loss, and either network gets p
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
+from neural_paint.painters.checkpoints import make_painter
 from neural_paint.painters.layers import full_precision
 from neural_paint.painters.npx import NPXPainter
 from neural_paint.painters.npx_critic import NPXCritic
@@ -33,7 +36,7 @@ class NPXRecipe(Recipe):
     def __init__(self, config: NPXConfig, setting: Setting) -> None:
         super().__init__(setting)
         self.config = config
-        self.painter = NPXPainter(**config.painter)
+        self.painter = cast(NPXPainter, make_painter(config.recipe, config.painter))
         self.critic = NPXCritic(config.critic_width, config.dropout)
         network, layers = _LAYERS[config.features]
         loss = FeatureLoss(network.pretrained(), layers, config.feature_weights, config.gram_weight)

@@ -10,8 +10,7 @@ import torch
 
 from neural_paint.painters.evaluation import Strokes, evaluate
 from neural_paint.painters.training.board import Board, Log
-from neural_paint.painters.training.checkpoints import save_checkpoint
-from neural_paint.painters.training.config import as_settings
+from neural_paint.painters.training.checkpoints import Checkpoint, save_checkpoint
 from neural_paint.painters.training.trainer import Report, Trainer
 
 # Strokes in the pictures.
@@ -29,12 +28,14 @@ class Observer:
 
     Args:
         trainer: the state that it goes on from.
+        data: digest of the strokes that it trains on.
         validation: strokes to evaluate the painter with.
         folder: of the training.
     """
 
-    def __init__(self, trainer: Trainer, validation: Validation, folder: Path) -> None:
+    def __init__(self, trainer: Trainer, data: str, validation: Validation, folder: Path) -> None:
         self._trainer = trainer
+        self._data = data
         self._validation = validation
         self._folder = folder
         self._world = trainer.setting.world
@@ -56,14 +57,14 @@ class Observer:
         shown = [name for name in self._trainer.recipe.shown if name in self._latest]
         return ", ".join(f"{name} {float(self._latest[name]):.4g}" for name in shown)
 
-    def save(self, step: int) -> None:
-        """A checkpoint, unless a loss is not finite: ValueError then, in every process."""
+    def save(self, step: int, seconds: float) -> None:
+        """A checkpoint after so many steps and seconds; ValueError, in every process, where a loss is not finite."""
         broken = [name for name, loss in self._latest.items() if not math.isfinite(float(loss))]
         if self._world.most(len(broken)):
             raise _not_finite(step, broken[0] if broken else "of another process")
         if self._log is not None:
             self._log.sync()
-            save_checkpoint(self._folder, step, as_settings(self._trainer.config), self._trainer.state())
+            save_checkpoint(self._folder, Checkpoint(step, seconds, self._data, self._trainer.state()))
 
     def close(self) -> None:
         if self._log is not None and self._board is not None:

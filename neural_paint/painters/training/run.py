@@ -19,9 +19,10 @@ from typing import Any
 import torch
 
 from neural_paint.io.atomic import write_atomic
+from neural_paint.io.folder_lock import locked_folder
 from neural_paint.painters.checkpoints import save_painter
 from neural_paint.painters.evaluation import Evaluation, evaluate, ssim_is_available
-from neural_paint.painters.training.checkpoints import checkpoints, load_checkpoint
+from neural_paint.painters.training.checkpoints import checkpoints, load_checkpoint, set_aside
 from neural_paint.painters.training.config import CHANGEABLE, TrainConfig, as_settings
 from neural_paint.painters.training.observer import Observer, Validation
 from neural_paint.painters.training.trainer import Report, TrainData, Trainer, choose_precision
@@ -37,12 +38,15 @@ class Outcome:
     """How a training ended.
 
     Attributes:
-        evaluation: on all validation strokes; None in processes other than the first, and where a signal came.
+        evaluation: on all validation strokes; None in processes other than the first, where a signal came, and where
+            there was nothing to do.
         signal: that stopped it, or 0: it is finished.
+        was_finished: there was nothing to do.
     """
 
     evaluation: Evaluation | None = None
     signal: int = 0
+    was_finished: bool = False
 
 
 def recorded_settings(folder: Path) -> dict[str, Any] | None:
@@ -69,13 +73,12 @@ class Run:
     Args:
         config: as `make_config` gives it; what it comes to is written to the folder.
         train, validation: the strokes.
-        folder: which exists.
+        folder: which is made where there is none.
         device: where.
-        world: the processes that train together; each makes the same call.
+        world: the processes that train together; each makes the same calls.
 
     Raises:
-        ValueError: the folder holds another training, or the data do not suffice.
-        OSError: it cannot be written to.
+        ValueError: the data do not suffice.
     """
 
     def __init__(
@@ -91,45 +94,55 @@ class Run:
         self.config = dataclasses.replace(config, precision=choose_precision(config, torch.device(device)))
         self.folder = folder
         self.world = world or World()
-        self._validation = validation
-        self._check_same(recorded_settings(folder))
         self.trainer = Trainer(self.config, train, device, self.world)
-        if self.world.is_first:
-            for unfinished in folder.glob(".neural-paint-*.tmp"):
-                # Of a process that was killed while it wrote.
-                unfinished.unlink()
-            write_atomic(folder / CONFIG, _json(as_settings(self.config)))
-        self._go_on()
-
-    @property
-    def finished(self) -> bool:
-        path = self.folder / EVALUATION
-        return path.exists() and json.loads(path.read_text(encoding="utf-8"))["steps"] == self.trainer.step
+        self._data = train.digest
+        self._validation = validation
+        self._seconds = 0.0
 
     def train(self) -> Outcome:
         """Do what is left of the steps; a signal stops it after a checkpoint.
 
         Raises:
-            ValueError: losses are no longer finite; the last checkpoint is of before.
+            ValueError: the folder holds another training, or losses are no longer finite; the last checkpoint is of
+                before.
+            OSError: the folder cannot be written to, or another run writes to it.
         """
-        if self.world.is_first and not ssim_is_available():
-            say("SSIM is left out, as torchmetrics is not installed: pip install 'neural-paint[train]'")
+        with locked_folder(self.folder) if self.world.is_first else contextlib.nullcontext():
+            self._check_same(recorded_settings(self.folder))
+            unusable = self._go_on()
+            # The first process changes nothing before all have read.
+            if self.world.most(int(self._was_finished())):
+                return Outcome(was_finished=True)
+            if self.world.is_first:
+                for path in unusable:
+                    set_aside(path)
+                write_atomic(self.folder / CONFIG, _json(as_settings(self.config)))
+                if not ssim_is_available():
+                    say("SSIM is left out, as torchmetrics is not installed: pip install 'neural-paint[train]'")
+            signal = self._do_steps()
+            return Outcome(self._finish() if self.world.is_first and not signal else None, signal)
+
+    def _do_steps(self) -> int:
+        """Those that are left; the signal that stopped them, or 0."""
         with contextlib.ExitStack() as stack:
             received = stack.enter_context(stop_signals())
-            observer = stack.enter_context(contextlib.closing(Observer(self.trainer, self._validation, self.folder)))
+            observer = Observer(self.trainer, self._data, self._validation, self.folder)
+            stack.enter_context(contextlib.closing(observer))
             progress = stack.enter_context(Progress(sys.stderr)) if self.world.is_first else None
-            first, begun = self.trainer.step, time.perf_counter()
+            first, seconds, begun = self.trainer.step, self._seconds, time.perf_counter()
             for report in self.trainer:
                 observer.see(report)
+                elapsed = time.perf_counter() - begun
+                self._seconds = seconds + elapsed
                 if progress is not None:
-                    speed = (report.step - first) / (time.perf_counter() - begun)
+                    speed = (report.step - first) / elapsed
                     progress.show(report.step / self.config.steps, partial(self._describe, report, observer, speed))
                 signal = self.world.most(received[0] if received else 0)
                 if signal or report.step == self.config.steps or report.step % self.config.checkpoint_every == 0:
-                    observer.save(report.step)
+                    observer.save(report.step, self._seconds)
                 if signal:
-                    return Outcome(signal=signal)
-        return Outcome(self._finish() if self.world.is_first else None)
+                    return signal
+        return 0
 
     def _check_same(self, recorded: dict[str, Any] | None) -> None:
         if recorded is None:
@@ -139,25 +152,42 @@ class Run:
                 what = f"{self.folder} holds another training: {key} is {recorded.get(key)!r} there, got {value!r}"
                 raise ValueError(f"{what}; take another folder")
 
-    def _go_on(self) -> None:
-        """From the newest checkpoint that is whole."""
-        for path in checkpoints(self.folder):
+    def _go_on(self) -> list[Path]:
+        """From the newest checkpoint that is whole; returns those that are newer, and not."""
+        paths = checkpoints(self.folder)
+        for number, path in enumerate(paths):
             try:
-                step, state = load_checkpoint(path)
-                if step <= self.config.steps:
-                    self.trainer.load_state(step, state)
-                    return
+                checkpoint = load_checkpoint(path)
+                if checkpoint.data == self._data and checkpoint.step <= self.config.steps:
+                    self.trainer.load_state(checkpoint.step, checkpoint.state)
+                    self._seconds = checkpoint.seconds
+                    return paths[:number]
             except ValueError as error:
                 if self.world.is_first:
-                    say(f"cannot go on from {path}: {error}; the one before it is tried")
+                    last = number + 1 == len(paths)
+                    instead = "training starts from the beginning" if last else "the one before it is tried"
+                    say(f"cannot go on from {path}: {error}; {instead}")
                 continue
-            raise ValueError(f"{self.folder} holds {step:,} steps already, got {self.config.steps:,} to do")
+            if checkpoint.data != self._data:
+                raise ValueError(f"{self.folder} holds a training with other strokes; take another folder")
+            raise ValueError(f"{self.folder} holds {checkpoint.step:,} steps already, got {self.config.steps:,} to do")
+        return paths
+
+    def _was_finished(self) -> bool:
+        if not (self.folder / PAINTER).exists():
+            return False
+        try:
+            evaluated = json.loads((self.folder / EVALUATION).read_bytes())["steps"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return False
+        return evaluated == self.trainer.step == self.config.steps
 
     def _finish(self) -> Evaluation:
         painter = self.trainer.recipe.painter
         evaluation = evaluate(painter, self._validation)
         save_painter(painter, self.folder / PAINTER)
-        write_atomic(self.folder / EVALUATION, _json({"steps": self.trainer.step, **dataclasses.asdict(evaluation)}))
+        done = {"steps": self.trainer.step, "training_seconds": round(self._seconds, 3)}
+        write_atomic(self.folder / EVALUATION, _json(done | dataclasses.asdict(evaluation)))
         return evaluation
 
     def _describe(self, report: Report, observer: Observer, speed: float) -> str:

@@ -27,7 +27,13 @@ from neural_paint.painters.training.world import Draws, World, derived_seed
 
 
 class TrainData(Protocol):
-    """What training needs of a data set: `StrokeData` has it."""
+    """What training needs of a data set: `StrokeData` has it.
+
+    Attributes:
+        digest: another one for other strokes.
+    """
+
+    digest: str
 
     def __len__(self) -> int: ...
 
@@ -139,24 +145,43 @@ class Trainer:
         Raises:
             ValueError: it is of another config.
         """
-        try:
-            for name, network in self.recipe.networks.items():
-                network.load_state_dict(_part(state, f"{name}."))
-            for name, optimizer in self.recipe.optimizers.items():
-                self._load_moments(optimizer, _part(state, f"optimizer {name}."))
-        except (RuntimeError, KeyError, IndexError) as error:
-            raise ValueError(f"its tensors are not those of this config ({str(error).splitlines()[0]})") from error
+        # All of it before anything is changed: an older state may still be loaded.
+        self._check(state)
+        for name, network in self.recipe.networks.items():
+            network.load_state_dict(_part(state, f"{name}."))
+        for name, optimizer in self.recipe.optimizers.items():
+            load_moments(optimizer, _part(state, f"optimizer {name}."))
         self.step = step
 
-    @staticmethod
-    def _load_moments(optimizer: torch.optim.Adam, moments: dict[str, Tensor]) -> None:
-        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        for key, tensor in moments.items():
-            number, _, name = key.partition(".")
-            weight = weights[int(number)]
-            # Laid out as the weight is, which the fused kernels of Adam take for granted.
-            like = torch.empty_like(weight) if tensor.shape == weight.shape else torch.empty_like(tensor)
-            optimizer.state[weight][name] = like.copy_(tensor)
+    def _check(self, state: dict[str, Tensor]) -> None:
+        """Raise ValueError where names or shapes are not those of a state of this config."""
+        expected = {
+            f"{name}.{key}": tensor.shape
+            for name, network in self.recipe.networks.items()
+            for key, tensor in network.state_dict().items()
+        }
+        for name, optimizer in self.recipe.optimizers.items():
+            for number, weight in enumerate(_weights(optimizer)):
+                shapes = {"step": torch.Size(), "exp_avg": weight.shape, "exp_avg_sq": weight.shape}
+                moments = {f"optimizer {name}.{number}.{key}": shape for key, shape in shapes.items()}
+                # Those of weights that had no gradient yet are not there.
+                if moments.keys() & state.keys():
+                    expected |= moments
+        found = {name: tensor.shape for name, tensor in state.items()}
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        if wrong:
+            raise ValueError(f"its tensors are not those of this config: {wrong[0]} is another, missing or unknown")
+
+
+def load_moments(optimizer: torch.optim.Adam, moments: dict[str, Tensor]) -> None:
+    """Put an optimiser's tensors, by number of the weight and name, where its weights are."""
+    weights = _weights(optimizer)
+    for key, tensor in moments.items():
+        number, _, name = key.partition(".")
+        weight = weights[int(number)]
+        # Laid out as the weight is and on its device, which the fused kernels of Adam take for granted.
+        like = torch.empty_like(tensor, device=weight.device) if name == "step" else torch.empty_like(weight)
+        optimizer.state[weight][name] = like.copy_(tensor)
 
 
 def choose_precision(config: TrainConfig, device: torch.device) -> Precision:
@@ -164,6 +189,10 @@ def choose_precision(config: TrainConfig, device: torch.device) -> Precision:
     if config.precision != "auto":
         return config.precision
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def _weights(optimizer: torch.optim.Adam) -> list[Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
 def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

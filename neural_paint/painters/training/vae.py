@@ -6,9 +6,12 @@ TensorFlow notebooks and PyTorch port; the predictor's loss differs between them
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 
+from neural_paint.painters.checkpoints import make_painter
 from neural_paint.painters.layers import full_precision
 from neural_paint.painters.training.config import VAEConfig
 from neural_paint.painters.training.losses import divergence, weighted_error
@@ -24,7 +27,7 @@ class VAERecipe(Recipe):
     def __init__(self, config: VAEConfig, setting: Setting) -> None:
         super().__init__(setting)
         self.config = config
-        self.painter = VAEPainter(**config.painter)
+        self.painter = cast(VAEPainter, make_painter(config.recipe, config.painter))
         self.encoder = Encoder(self.painter.latent_size)
         self._add("painter", self.painter)
         self._add("encoder", self.encoder)
