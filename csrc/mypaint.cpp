@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -64,10 +65,16 @@ class SharedCanvas {
     std::lock_guard turn(mutex_);
     Signals signals;
     for (py::ssize_t i = 0; i < count; ++i, action += kActionSize, place += 3) {
-      canvas_.draw(action, {{place[0], place[1]}, place[2]}, [&] { signals.check(); });
+      canvas_.draw(action, {{place[0], place[1]}, place[2]}, [&] {
+        if (stopped_) throw std::runtime_error("stopped");
+        signals.check();
+      });
       if (image) canvas_.read(image + i * bytes());
     }
   }
+
+  // From another thread: what is being drawn, and would be, ends with an exception.
+  void stop() { stopped_ = true; }
 
   Images image() {
     Images image({py::ssize_t(size_[0]), py::ssize_t(size_[1]), py::ssize_t(3)});
@@ -94,6 +101,7 @@ class SharedCanvas {
 
   std::array<int, 2> size_;
   std::mutex mutex_;
+  std::atomic<bool> stopped_ = false;
   Canvas canvas_;
 };
 
@@ -120,6 +128,7 @@ PYBIND11_MODULE(_mypaint, module) {
            py::arg("clear"), py::arg("connect"), py::arg("fresh"))
       .def("draw", &SharedCanvas::draw, py::arg("actions"), py::arg("places"),
            py::arg("images").noconvert() = py::none())
+      .def("stop", &SharedCanvas::stop)
       .def("image", &SharedCanvas::image)
       .def("reset", &SharedCanvas::reset);
 }

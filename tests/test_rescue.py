@@ -62,7 +62,7 @@ def test_full_disks_everywhere(
 def test_no_memory_for_the_painting_keeps_the_strokes(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_large(*_: object) -> torch.Tensor:
+    def too_large(*_: object, **__: object) -> torch.Tensor:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] not enough memory")
 
     monkeypatch.setattr("neural_paint.painting_files.render_bands", too_large)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,7 +29,7 @@ MODES = {
 MAX_SIDE = 8192
 # Of a square's corner: there, float32 has positions to 1/128 pixel.
 _FARTHEST = 2**16
-# Strokes of 64 x 64 pixels that a thread paints at a time: it cannot be interrupted within.
+# Strokes of 64 x 64 pixels that a thread paints at a time.
 _CHUNK = 256
 
 
@@ -116,13 +117,24 @@ def paint_actions(
     places = _checked_places((0, 0, size), len(actions))
     images = np.empty((len(actions), size, size, 3), np.uint8)
     chunk = max(1, _CHUNK * STROKE_SIZE**2 // size**2)
+    # Signals come to the main thread alone, which stops the canvases of the others.
+    canvases: list[_mypaint.Canvas] = []
+    stopped = threading.Event()
 
     def paint(start: int) -> None:
         part = slice(start, start + chunk)
         canvas = _mypaint.Canvas(library, brush_text, (size, size), (1.0, 1.0, 1.0), fresh=True, **MODES["strokes"])
-        canvas.draw(actions[part], places[part], images[part])
+        canvases.append(canvas)
+        if not stopped.is_set():
+            canvas.draw(actions[part], places[part], images[part])
+        canvases.remove(canvas)
 
-    _for_each(paint, range(0, len(actions), chunk), threads or usable_cores())
+    def stop() -> None:
+        stopped.set()
+        for canvas in tuple(canvases):
+            canvas.stop()
+
+    _for_each(paint, range(0, len(actions), chunk), threads or usable_cores(), stop)
     return images
 
 
@@ -156,8 +168,9 @@ def _refuse(values: NDArray[np.float64], wrong: NDArray[np.bool_], rule: str) ->
         raise ValueError(f"{rule}, got {values[stroke, entry]} at stroke {stroke}, entry {entry}")
 
 
-def _for_each(function: Callable[[int], Any], items: Sequence[int], threads: int) -> None:
-    """In the calling thread where one is enough; an exception, such as Ctrl-C, leaves out what has not begun."""
+def _for_each(function: Callable[[int], Any], items: Sequence[int], threads: int, stop: Callable[[], None]) -> None:
+    """In the calling thread where one is enough; an exception, such as Ctrl-C, leaves out what has not begun, and calls
+    `stop`, which ends what has."""
     threads = min(threads, len(items))
     if threads <= 1:
         for item in items:
@@ -167,5 +180,8 @@ def _for_each(function: Callable[[int], Any], items: Sequence[int], threads: int
     try:
         for _ in pool.map(function, items):
             pass
+    except BaseException:
+        stop()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
