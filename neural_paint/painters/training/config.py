@@ -143,6 +143,8 @@ class NPXConfig(TrainConfig):
         critic_batch_size: of the critic alone.
         features: the network of the feature loss: EfficientNet-Lite0, or VGG16-BN as published.
         feature_weights: of its three layers; those of their Gram matrices are `gram_weight` times their squares.
+        gram_weight: by default 5,000 with VGG16-BN, as published, and 5 with EfficientNet-Lite0, whose activations are
+            so much larger that Gram matrices would drown everything else.
     """
 
     recipe: Literal["npx"] = "npx"
@@ -161,7 +163,7 @@ class NPXConfig(TrainConfig):
     dropout: Share = 0.15
     features: Literal["efficientnet-lite0", "vgg16-bn"] = "efficientnet-lite0"
     feature_weights: tuple[Weight, Weight, Weight] = (5.0, 15.0, 2.0)
-    gram_weight: Weight = 5_000.0
+    gram_weight: Weight | None = None
 
     def check(self) -> None:
         _check_stages(self.steps, painter_steps=self.painter_steps, critic_steps=self.critic_steps)

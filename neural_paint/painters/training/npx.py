@@ -22,10 +22,11 @@ from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting
 from neural_paint.perception import VGG16BN, EfficientNetLite0, FeatureLoss
 
 _Network = type[EfficientNetLite0] | type[VGG16BN]
-# Activations of a fourth, an eighth and a sixteenth of the picture's size: in VGG16 layers 22, 32 and 42, as published.
-_LAYERS: dict[str, tuple[_Network, tuple[str, ...]]] = {
-    "efficientnet-lite0": (EfficientNetLite0, ("expand3", "expand5", "expand9")),
-    "vgg16-bn": (VGG16BN, ("relu3", "relu4", "relu5")),
+# Activations of a fourth, an eighth and a sixteenth of the picture's size: in VGG16 layers 22, 32 and 42, as published;
+# and the weight of their Gram matrices, with which these count about as much as the activations.
+_LAYERS: dict[str, tuple[_Network, tuple[str, ...], float]] = {
+    "efficientnet-lite0": (EfficientNetLite0, ("expand3", "expand5", "expand9"), 5.0),
+    "vgg16-bn": (VGG16BN, ("relu3", "relu4", "relu5"), 5_000.0),
 }
 
 
@@ -38,8 +39,9 @@ class NPXRecipe(Recipe):
         self.config = config
         self.painter = cast(NPXPainter, make_painter(config.recipe, config.painter))
         self.critic = NPXCritic(config.critic_width, config.dropout)
-        network, layers = _LAYERS[config.features]
-        loss = FeatureLoss(network.pretrained(), layers, config.feature_weights, config.gram_weight)
+        network, layers, gram_weight = _LAYERS[config.features]
+        gram_weight = gram_weight if config.gram_weight is None else config.gram_weight
+        loss = FeatureLoss(network.pretrained(), layers, config.feature_weights, gram_weight)
         self.feature_loss = loss.to(setting.device)
         self._add("painter", self.painter)
         self._add("critic", self.critic)
