@@ -31,7 +31,7 @@ from neural_paint.painters.training.config import CONFIGS, as_settings, parse_se
         ),
         (
             "npx",
-            {"feature_weights": (5, 15, 2), "gram_weight": None, "painter_rate": 1e-3, "painter_betas": (0.5, 0.9)}
+            {"feature_weights": None, "gram_weight": None, "painter_rate": 1e-3, "painter_betas": (0.5, 0.9)}
             | {"critic_rate": 1e-3, "critic_betas": (0.5, 0.999), "joint_rate": 1e-4, "joint_betas": (0.5, 0.9)}
             | {"batch_size": 256, "critic_batch_size": 512, "dropout": 0.15, "critic_width": 64}
             | {"painter_steps": 15 * (100_000 // 256), "critic_steps": 10 * (100_000 // 512)},

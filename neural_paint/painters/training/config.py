@@ -142,9 +142,10 @@ class NPXConfig(TrainConfig):
         critic_steps: of the critic alone, the painter being frozen; what is left is of both, in turn on each batch.
         critic_batch_size: of the critic alone.
         features: the network of the feature loss: EfficientNet-Lite0, or VGG16-BN as published.
-        feature_weights: of its three layers; those of their Gram matrices are `gram_weight` times their squares.
-        gram_weight: by default 5,000 with VGG16-BN, as published, and 5 with EfficientNet-Lite0, whose activations are
-            so much larger that Gram matrices would drown everything else.
+        feature_weights: of its three layers, by default (5, 15, 2) with VGG16-BN, as published, and a tenth of that with
+            EfficientNet-Lite0, whose activations are larger: pixels would count for nothing.
+        gram_weight: Gram matrices of a layer count by so much, times the square of its weight; by default 5,000 with
+            VGG16-BN, as published, and 50 with EfficientNet-Lite0.
     """
 
     recipe: Literal["npx"] = "npx"
@@ -162,7 +163,7 @@ class NPXConfig(TrainConfig):
     critic_width: Annotated[int, Field(ge=4)] = 64
     dropout: Share = 0.15
     features: Literal["efficientnet-lite0", "vgg16-bn"] = "efficientnet-lite0"
-    feature_weights: tuple[Weight, Weight, Weight] = (5.0, 15.0, 2.0)
+    feature_weights: tuple[Weight, Weight, Weight] | None = None
     gram_weight: Weight | None = None
 
     def check(self) -> None:

@@ -7,7 +7,7 @@ EfficientNet-Lite0 is the default of the feature loss, and either network gets p
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -21,12 +21,21 @@ from neural_paint.painters.training.losses import critic_cross_entropy, painter_
 from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
 from neural_paint.perception import VGG16BN, EfficientNetLite0, FeatureLoss
 
-_Network = type[EfficientNetLite0] | type[VGG16BN]
-# Activations of a fourth, an eighth and a sixteenth of the picture's size: in VGG16 layers 22, 32 and 42, as published;
-# and the weight of their Gram matrices, with which these count about as much as the activations.
-_LAYERS: dict[str, tuple[_Network, tuple[str, ...], float]] = {
-    "efficientnet-lite0": (EfficientNetLite0, ("expand3", "expand5", "expand9"), 5.0),
-    "vgg16-bn": (VGG16BN, ("relu3", "relu4", "relu5"), 5_000.0),
+
+class _Features(NamedTuple):
+    """A network, its activations of a fourth, an eighth and a sixteenth of the picture's size, and what these, and
+    their Gram matrices, count for next to pixels."""
+
+    network: type[EfficientNetLite0] | type[VGG16BN]
+    layers: tuple[str, str, str]
+    weights: tuple[float, float, float]
+    gram_weight: float
+
+
+_FEATURES = {
+    "efficientnet-lite0": _Features(EfficientNetLite0, ("expand3", "expand5", "expand9"), (0.5, 1.5, 0.2), 50.0),
+    # Layers 22, 32 and 42, as published.
+    "vgg16-bn": _Features(VGG16BN, ("relu3", "relu4", "relu5"), (5.0, 15.0, 2.0), 5_000.0),
 }
 
 
@@ -39,9 +48,10 @@ class NPXRecipe(Recipe):
         self.config = config
         self.painter = cast(NPXPainter, make_painter(config.recipe, config.painter))
         self.critic = NPXCritic(config.critic_width, config.dropout)
-        network, layers, gram_weight = _LAYERS[config.features]
-        gram_weight = gram_weight if config.gram_weight is None else config.gram_weight
-        loss = FeatureLoss(network.pretrained(), layers, config.feature_weights, gram_weight)
+        features = _FEATURES[config.features]
+        weights = features.weights if config.feature_weights is None else config.feature_weights
+        gram_weight = features.gram_weight if config.gram_weight is None else config.gram_weight
+        loss = FeatureLoss(features.network.pretrained(), features.layers, weights, gram_weight)
         self.feature_loss = loss.to(setting.device)
         self._add("painter", self.painter)
         self._add("critic", self.critic)
