@@ -142,8 +142,8 @@ class NPXConfig(TrainConfig):
         critic_steps: of the critic alone, the painter being frozen; what is left is of both, in turn on each batch.
         critic_batch_size: of the critic alone.
         features: the network of the feature loss: EfficientNet-Lite0, or VGG16-BN as published.
-        feature_weights: of its three layers, by default (5, 15, 2) with VGG16-BN, as published, and a tenth of that with
-            EfficientNet-Lite0, whose activations are larger: pixels would count for nothing.
+        feature_weights: of its three layers, by default (5, 15, 2) with VGG16-BN, as published, and a tenth of that
+            with EfficientNet-Lite0, whose activations are larger: pixels would count for nothing.
         gram_weight: Gram matrices of a layer count by so much, times the square of its weight; by default 5,000 with
             VGG16-BN, as published, and 50 with EfficientNet-Lite0.
     """
