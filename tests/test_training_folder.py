@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import resource
@@ -33,13 +34,15 @@ def read(path: Path) -> dict[str, object]:
     return json.loads(path.read_text())
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """No file can be longer than 100 bytes, as on a full disk."""
+    """No file can be longer than 100 bytes, as on a full disk. Not for a whole test: pytest writes to files, too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_more_steps_after_the_last(tmp_path):
@@ -189,20 +192,21 @@ def test_the_log_is_kept_up_to_its_first_bad_line(tmp_path, bad):
     assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [1, 5]
 
 
-def test_errors_of_the_log_name_it(tmp_path, small_files):
+def test_errors_of_the_log_name_it(tmp_path):
     log = Log(tmp_path, 0)
-    with pytest.raises(OSError, match=r"cannot write .*log\.jsonl: File too large") as raised:
+    with pytest.raises(OSError, match=r"cannot write .*log\.jsonl: File too large") as raised, small_files():
         for step in range(9):
             log.write(step, {"loss": 0.5})
     assert "log.jsonl" in raised.value.strerror
     log.close()
 
 
-def test_a_failing_board_is_switched_off(tmp_path, small_files, capsys):
+def test_a_failing_board_is_switched_off(tmp_path, capsys):
     pytest.importorskip("tensorboard")
-    board = Board(tmp_path, 0)
-    for step in range(50):
-        board.losses(step, {"loss": 0.5})
-    board.close()
+    with small_files():
+        board = Board(tmp_path, 0)
+        for step in range(50):
+            board.losses(step, {"loss": 0.5})
+        board.close()
     what = f"TensorBoard shows no more of this: cannot write {tmp_path / 'tensorboard'}: File too large"
     assert capsys.readouterr().err == f"neural-paint: {what}\n"
