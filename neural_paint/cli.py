@@ -11,7 +11,7 @@ import typer
 from neural_paint import __version__, backends
 from neural_paint.brushes import BRUSHES
 from neural_paint.chosen_painter import DEFAULT_BRUSH, DEFAULT_PAINTER, Painters, Speckle, Weights, chosen_tool
-from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
+from neural_paint.cli_options import Device, PaintedSize, VideoSeconds, VideoSize, within
 from neural_paint.dataset_command import dataset
 from neural_paint.io import ImageError, demo_photo
 from neural_paint.mypaint import library
@@ -222,15 +222,7 @@ def render(
             "--output", "-o", metavar="FILE", help="The painting to write: .png, .jpg or .webp.", show_default=False
         ),
     ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX",
-            help="Longest side of the painting in pixels. [default: as it was painted]",
-            callback=within(1, 65_500),
-            show_default=False,
-        ),
-    ] = None,
+    size: PaintedSize = None,
     device: Device = "auto",
     weights: Weights = None,
     video: Annotated[

@@ -81,3 +81,12 @@ VideoSize = Annotated[
         show_default=False,
     ),
 ]
+PaintedSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX",
+        help="Longest side of the painting in pixels. [default: as it was painted]",
+        callback=within(1, 65_500),
+        show_default=False,
+    ),
+]

@@ -16,7 +16,7 @@ from torch import Tensor
 from neural_paint import mypaint
 from neural_paint.action_strokes import ActionStrokes
 from neural_paint.chosen_painter import Weights, recorded_brush
-from neural_paint.cli_options import Device, within
+from neural_paint.cli_options import Device, PaintedSize
 from neural_paint.io import load_strokes, save_bands
 from neural_paint.io.atomic import check_writable
 from neural_paint.io.paintings import check_picture
@@ -77,15 +77,7 @@ def replay(
             show_default=False,
         ),
     ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX",
-            help="Longest side of the painting in pixels. [default: as it was painted]",
-            callback=within(1, 65_500),
-            show_default=False,
-        ),
-    ] = None,
+    size: PaintedSize = None,
     reuse_brush: Annotated[
         bool,
         typer.Option(
