@@ -26,12 +26,16 @@ class Brush:
         opacity: least opacity of a stroke: thin paint would hide what the texture does.
         softness: most feather of a stroke in parts of its mean radius, for the same reason; None lets edges be as soft
             as they come out.
+        max_opacity: most opacity of a stroke: less than 1 is thin paint, through which what is below shows.
+        even: whether strokes are as broad at one end as at the other.
     """
 
     texture: Callable[[], Tensor] | None
     radius: float
     opacity: float = 0.0
     softness: float | None = None
+    max_opacity: float = 1.0
+    even: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +97,36 @@ def pastel_texture() -> Tensor:
     return _smoothstep((grain - 0.15 - 0.35 * across**4 - along**12) / 0.3)
 
 
+def oil_texture() -> Tensor:
+    """Furrows of bristles in thick paint, ragged where the brush is put down and lifted: (8, 24, 64) float32."""
+    generator = torch.Generator().manual_seed(2)
+    furrow = 0.6 * _noise(generator, (_ACROSS, 3)) + 0.4 * _noise(generator, (12, 8))
+    along, across = torch.linspace(-1, 1, _ALONG), torch.linspace(-1, 1, _ACROSS)[:, None]
+    end = 0.75 + 0.25 * _noise(generator, (_ACROSS, 2))
+    body = _smoothstep((end - along.abs()) / 0.12 + 1) * _smoothstep((1 - across**4) / 0.3)
+    return body * (0.7 + 0.3 * _smoothstep((furrow - 0.25) / 0.3))
+
+
+def watercolour_texture() -> Tensor:
+    """A wash whose pigment gathers at its rim and in the hollows of the paper: (8, 24, 64) float32."""
+    generator = torch.Generator().manual_seed(3)
+    grain = 0.5 * _noise(generator, (_ACROSS, _ALONG)) + 0.5 * _noise(generator, (6, 16))
+    along, across = torch.linspace(-1, 1, _ALONG), torch.linspace(-1, 1, _ACROSS)[:, None]
+    # How near the rim is, 1 on it, wavering.
+    rim = torch.maximum(across.abs().expand(_ACROSS, _ALONG), 1 - 3 * (1 - along.abs())).clamp(min=0)
+    rim = rim * (0.85 + 0.15 * _noise(generator, (4, 10)))
+    return (0.5 + 0.3 * grain + 0.5 * _smoothstep((rim - 0.6) / 0.25)).clamp(0, 1) * _smoothstep((1 - rim) / 0.12)
+
+
 # By the name that `reconstruct` and the command line know them by.
 BRUSHES: Mapping[str, Brush] = MappingProxyType(
     {
         "round": Brush(None, radius=0.1),
         "dry": Brush(dry_texture, radius=0.35, opacity=0.7, softness=0.3),
         "pastel": Brush(pastel_texture, radius=0.35, opacity=0.5, softness=0.3),
+        "oil": Brush(oil_texture, radius=0.3, opacity=0.9, softness=0.2),
+        "marker": Brush(None, radius=0.2, opacity=0.85, softness=0.0, even=True),
+        "watercolour": Brush(watercolour_texture, radius=0.45, opacity=0.1, softness=0.4, max_opacity=0.5),
     }
 )
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 # Side of the square that positions refer to and a painter's strokes have, in pixels.
@@ -56,6 +57,10 @@ class ActionField:
     def values(self, actions: Tensor) -> Tensor:
         """The field of actions (..., 12) in its unit: (..., size), differentiable."""
         return actions[..., self.slice] * self.scale
+
+    def replaced(self, actions: Tensor, entries: Tensor) -> Tensor:
+        """The actions (..., 12) with other entries (..., size) for this field, differentiable in both."""
+        return torch.cat([actions[..., : self.start], entries, actions[..., self.slice.stop :]], -1)
 
 
 PRESSURE = ActionField("pressure", 0, 1, MAX_PRESSURE, "pen pressure at the end")

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from neural_paint.colors import mean_color, nearest_color
 from neural_paint.ops.composite_patches import composite_patches
 from neural_paint.ops.stroke_mask import stroke_mask
 from neural_paint.painters.actions import (
@@ -24,7 +25,6 @@ from neural_paint.painters.actions import (
     SIZE,
     START,
     STROKE_SIZE,
-    ActionField,
 )
 from neural_paint.painters.base import NeuralPainter
 
@@ -98,66 +98,47 @@ def place_strokes(center: Tensor, size: Tensor | float = STROKE_SIZE, angle: Ten
     return torch.cat([matrix, center[..., None] - matrix @ middle], -1)
 
 
-def connect(actions: Tensor, every: int | None = None) -> Tensor:
+def connect(actions: Tensor, every: int | None = None, *, first: Tensor | None = None) -> Tensor:
     """Let each stroke begin where the one before it ended, with its pressure there: (..., N, 12), differentiable.
 
     Args:
         actions: (..., N, 12); the start and the entry pressure of all but the first are not used.
         every: strokes that hang together, for instance those of a block; by default all of them.
+        first: (N,) bool, the strokes that begin anew, where they are not at equal distances.
     """
     count = actions.shape[-2]
-    first = torch.arange(count, device=actions.device) % (every or max(count, 1)) == 0
+    if first is None:
+        first = torch.arange(count, device=actions.device) % (every or max(count, 1)) == 0
     before = actions.roll(1, -2)
     start = torch.where(first[:, None], actions[..., START.slice], before[..., END.slice])
     pressure = torch.where(first[:, None], actions[..., ENTRY_PRESSURE.slice], before[..., PRESSURE.slice])
-    return _with(_with(actions, START, start), ENTRY_PRESSURE, pressure)
+    return ENTRY_PRESSURE.replaced(START.replaced(actions, start), pressure)
 
 
 def grey(actions: Tensor) -> Tensor:
     """Colours become the mean of their channels."""
-    color = actions[..., COLOR.slice]
-    return _with(actions, COLOR, color.mean(-1, keepdim=True).expand_as(color))
+    return COLOR.replaced(actions, mean_color(actions[..., COLOR.slice]))
 
 
 def palette(colors: Tensor) -> Preprocessor:
-    """A preprocessor that paints in the colours (K, 3) alone, each stroke in the nearest one.
-
-    Gradients are those of a mixture of the colours, weighted by their nearness, so that strokes can change colour.
-    """
+    """A preprocessor that paints in the colours (K, 3) alone, each stroke in the nearest one; see `nearest_color`."""
     if colors.ndim != 2 or colors.shape[1] != COLOR.size or not len(colors):
         raise ValueError(f"colors must have shape (K, {COLOR.size}) with K at least 1, got {tuple(colors.shape)}")
-
-    def paint_in_palette(actions: Tensor) -> Tensor:
-        known = colors.to(actions)
-        distance = (actions[..., COLOR.slice].unsqueeze(-2) - known).square().sum(-1)
-        mixed = (-distance / _PALETTE_WIDTH).softmax(-1) @ known
-        nearest = known[distance.argmin(-1)]
-        return _with(actions, COLOR, nearest + (mixed - mixed.detach()))
-
-    return paint_in_palette
-
-
-# Squared distance of colours at which one counts by a factor of e less.
-_PALETTE_WIDTH = 0.05
+    return lambda actions: COLOR.replaced(actions, nearest_color(actions[..., COLOR.slice], colors))
 
 
 def thin(most: float) -> Preprocessor:
     """A preprocessor that brings sizes from [0, 1] to [0, most]."""
     if not 0 <= most <= 1:
         raise ValueError(f"most must be in [0, 1], got {most}")
-    return lambda actions: _with(actions, SIZE, most * actions[..., SIZE.slice])
+    return lambda actions: SIZE.replaced(actions, most * actions[..., SIZE.slice])
 
 
 def opaque(actions: Tensor) -> Tensor:
     """Full pressure from start to end."""
     for field in (PRESSURE, ENTRY_PRESSURE):
-        actions = _with(actions, field, torch.ones_like(actions[..., field.slice]))
+        actions = field.replaced(actions, torch.ones_like(actions[..., field.slice]))
     return actions
-
-
-def _with(actions: Tensor, field: ActionField, values: Tensor) -> Tensor:
-    where = field.slice
-    return torch.cat([actions[..., : where.start], values, actions[..., where.stop :]], -1)
 
 
 class NeuralCanvas:

@@ -8,22 +8,18 @@ import torch
 from torch import Tensor
 
 from neural_paint.action_strokes import AnyStrokes
-from neural_paint.brushes import BitmapBrush, Brush
 from neural_paint.painters.base import NeuralPainter
 from neural_paint.stamps import Stamps
 from neural_paint.strokes import Strokes
-from neural_paint.tasks.action_parameters import ActionParameters
+from neural_paint.tasks.brush_parameters import AnyBrush, parameters_of, spacing_of
 from neural_paint.tasks.lay import lay
-from neural_paint.tasks.parameters import MIN_RADIUS, StrokeParameters
+from neural_paint.tasks.parameters import MIN_RADIUS
 from neural_paint.tasks.placement import place, stroke_worth
 from neural_paint.tasks.schedule import Wave
-from neural_paint.tasks.stamp_parameters import StampParameters
 from neural_paint.tasks.step_graph import StepGraph
 
 # Share of the strokes that each wave takes up and places anew.
 _RELOCATED = 0.1
-# Bounds the size of strokes and steps where there are fewer strokes than the square of this.
-_MIN_STROKES_PER_SIDE = 8
 # The shortest prefix of the strokes that is to be a good painting of its own.
 _FIRST_PREFIX = 8
 # What the logarithm of a prefix's error counts for, next to the whole painting's, per doubling of the prefix.
@@ -43,27 +39,17 @@ class Painting:
         canvas: (B, C, H, W) the strokes over the background.
     """
 
-    def __init__(
-        self, photo: Tensor, strokes: int, brush: Brush | BitmapBrush | NeuralPainter, generator: torch.Generator
-    ) -> None:
+    def __init__(self, photo: Tensor, strokes: int, brush: AnyBrush, generator: torch.Generator) -> None:
         batch, channels, height, width = photo.shape
-        side = math.sqrt(height * width)
-        # A few strokes do not each get the whole width that is theirs: one of that size fits no picture.
-        self._spacing = side / max(math.sqrt(strokes), _MIN_STROKES_PER_SIDE)
+        self._spacing = spacing_of((height, width), strokes)
         self._photo = photo
         self._generator = generator
         self._moved = False
         self.background = photo.mean((2, 3), keepdim=True).clamp(0, 1)
         self._under = self.background.expand_as(photo).contiguous()
         self.canvas = self._under
-        self.parameters: StrokeParameters | StampParameters | ActionParameters
         self._painter = brush if isinstance(brush, NeuralPainter) else None
-        if isinstance(brush, NeuralPainter):
-            self.parameters = ActionParameters(batch, channels, strokes, self._spacing, brush, photo)
-        elif isinstance(brush, BitmapBrush):
-            self.parameters = StampParameters(batch, channels, strokes, self._spacing, brush, photo)
-        else:
-            self.parameters = StrokeParameters(batch, channels, strokes, self._spacing, brush, photo)
+        self.parameters = parameters_of(brush, batch, channels, strokes, self._spacing, photo)
         # Where each stroke comes in the painting, in octaves from the end of the shortest prefix.
         self._octave = ((torch.arange(strokes, dtype=torch.float64) + 0.5) / _FIRST_PREFIX).log2().to(photo.device)
         # What changes between steps, on the device, where a captured step finds it: the size of the step, how far

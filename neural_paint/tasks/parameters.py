@@ -74,13 +74,15 @@ class StrokeParameters(ParameterRows):
         points, widths, opacity, color = values.split([6, 3, 1, values.shape[2] - 10], -1)
         radius, feather = (F.softplus(widths) * self._width_scale + self._least_widths).split([2, 1], -1)
         feather, brush = feather[..., 0], self._brush
+        if brush.even:
+            radius = radius.mean(-1, keepdim=True).expand_as(radius)
         if brush.softness is not None:
             feather = torch.minimum(feather, MIN_FEATHER + brush.softness * radius.mean(-1))
         return Strokes(
             points=points.unflatten(-1, (3, 2)),
             radius=radius,
             color=color,
-            opacity=brush.opacity + (1 - brush.opacity) * opacity[..., 0].sigmoid(),
+            opacity=brush.opacity + (brush.max_opacity - brush.opacity) * opacity[..., 0].sigmoid(),
             feather=feather,
             texture=self.texture,
             texture_id=None if self.texture is None else self.texture_id[:, : values.shape[1]],

@@ -14,7 +14,7 @@ from neural_paint.action_strokes import AnyStrokes
 from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.painters.actions import COLOR
 from neural_paint.painters.base import NeuralPainter
-from neural_paint.tasks.action_parameters import FINEST
+from neural_paint.tasks.brush_parameters import AnyBrush, finest_radius
 from neural_paint.tasks.painting import Painting
 from neural_paint.tasks.schedule import Budget, Wave, rate, waves
 
@@ -58,7 +58,7 @@ def reconstruct(
     steps: int | None = None,
     seconds: float | None = None,
     fit: int | None = None,
-    brush: str | Brush | BitmapBrush | NeuralPainter = "round",
+    brush: str | AnyBrush = "round",
     seed: int = 0,
 ) -> Iterator[Step]:
     """Paint photographs with brush strokes; a generator that yields the painting at every step of the optimisation.
@@ -97,8 +97,7 @@ def reconstruct(
         photo = _resize(photo, fit)
     budget = Budget(DEFAULT_STEPS if steps is None else steps, seconds, photo.device)
     painting = Painting(photo.contiguous(), strokes, brush, torch.Generator().manual_seed(seed))
-    finest = FINEST if isinstance(brush, NeuralPainter) else brush.radius
-    return _optimise(painting, waves(strokes, finest), budget)
+    return _optimise(painting, waves(strokes, finest_radius(brush)), budget)
 
 
 def _check(photo: Tensor, strokes: int, steps: int | None, seconds: float | None, fit: int | None) -> None:
@@ -120,7 +119,7 @@ def _check(photo: Tensor, strokes: int, steps: int | None, seconds: float | None
         raise ValueError(f"fit must be at least 1, got {fit}")
 
 
-def _brush(brush: str | Brush | BitmapBrush | NeuralPainter, photo: Tensor) -> Brush | BitmapBrush | NeuralPainter:
+def _brush(brush: str | AnyBrush, photo: Tensor) -> AnyBrush:
     if isinstance(brush, NeuralPainter):
         _check_painter(brush, photo)
         return brush
