@@ -7,23 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neural_paint.io.paintings import check_picture
-from neural_paint.io.strokes import stroke_suffix
-from neural_paint.io.video import check_video
+from neural_paint.finished_work import Files
 
 
 @dataclass(frozen=True)
 class Job:
-    """A photograph, and the files that its painting, its strokes and its video are written to."""
+    """A photograph, and the files that its painting goes to."""
 
     photo: Path
-    picture: Path
-    strokes: Path | None
-    video: Path | None
-
-    @property
-    def outputs(self) -> list[Path]:
-        return [path for path in (self.picture, self.strokes, self.video) if path is not None]
+    files: Files
 
 
 def plan_jobs(
@@ -50,7 +42,7 @@ def plan_jobs(
     jobs = []
     for photo in photos:
         picture = Path(output) / f"{photo.stem}.png" if in_folder else Path(output)
-        jobs.append(Job(photo, picture, _beside(picture, save), _beside(picture, video)))
+        jobs.append(Job(photo, Files(picture, beside(picture, save), beside(picture, video))))
     for option, text, example in (("--save", save, ".json"), ("--video", video, ".mp4")):
         if several and text is not None and not _is_ending(text):
             raise ValueError(f"{option} must be only an ending for several photographs, such as {example}, got {text}")
@@ -64,7 +56,8 @@ def _is_ending(text: str) -> bool:
     return text.startswith(".") and text == os.path.basename(text) and text.count(".") == 1
 
 
-def _beside(picture: Path, text: str | None) -> Path | None:
+def beside(picture: Path, text: str | None) -> Path | None:
+    """The file that `text` names; called as the picture is, where it is only an ending."""
     if text is None:
         return None
     return picture.with_suffix(text) if _is_ending(text) else Path(text)
@@ -72,14 +65,10 @@ def _beside(picture: Path, text: str | None) -> Path | None:
 
 def _check_names(jobs: Sequence[Job], tool: Path | None) -> None:
     for job in jobs[:1]:
-        check_picture(job.picture, (1, 1))
-        if job.strokes is not None:
-            stroke_suffix(job.strokes)
-        if job.video is not None:
-            check_video(job.video, (1, 1))
+        job.files.check_endings()
     photos = {os.path.realpath(job.photo) for job in jobs}
     taken: set[str] = set()
-    for path in (path for job in jobs for path in job.outputs):
+    for path in (path for job in jobs for path in job.files.outputs):
         real = os.path.realpath(path)
         if real in photos:
             raise ValueError(f"cannot write {path}: it is the photograph")

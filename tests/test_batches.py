@@ -108,4 +108,4 @@ def test_names_that_cannot_be(
 
 def test_names_of_one_photograph() -> None:
     (job,) = plan_jobs([Path("cat.jpg")], "my.cat.png", ".json", "film/other.mp4")
-    assert job.outputs == [Path("my.cat.png"), Path("my.cat.json"), Path("film/other.mp4")]
+    assert job.files.outputs == [Path("my.cat.png"), Path("my.cat.json"), Path("film/other.mp4")]
