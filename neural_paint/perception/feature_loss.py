@@ -54,6 +54,7 @@ class FeatureLoss(nn.Module):
             raise ValueError(f"there must be a weight for each of {len(layers)} layers, got {len(weights)}")
         if norm not in ("l1", "l2"):
             raise ValueError(f"norm must be 'l1' or 'l2', got {norm!r}")
+        network.check_layers(layers)
         super().__init__()
         self.network = network
         self.layers = tuple(layers)
@@ -69,7 +70,7 @@ class FeatureLoss(nn.Module):
     @torch.no_grad()
     def targets(self, images: Tensor) -> Targets:
         """What `compare` needs of targets, for those that stay the same."""
-        return self._seen(images)
+        return self._seen(images.detach())
 
     def compare(self, images: Tensor, targets: Targets) -> Tensor:
         """Images (M, 3, H, W) against `targets` of the same shape."""
