@@ -22,7 +22,8 @@ class Constraints:
 
     Attributes:
         grey: the channels of a colour are equal.
-        palette: (K, 3) the only colours there are, in [0, 1]; each stroke takes the nearest one.
+        palette: (K, 3) the only colours there are, in [0, 1], or with `grey` their greys; each stroke takes the nearest
+            one.
         thin: most width of a stroke in pixels of the canvas, > 0. Strokes come as near to it as they like, and a neural
             painter's are never thinner than a pixel of its own 64.
         opaque: full opacity; the pen of a neural painter's strokes presses fully.
@@ -59,9 +60,11 @@ class Constraints:
 
     def color(self, color: Tensor) -> Tensor:
         """(..., 3) colours as strokes may have them."""
+        palette = self.palette
         if self.grey:
             color = mean_color(color)
-        return color if self.palette is None else nearest_color(color, self.palette)
+            palette = None if palette is None else mean_color(palette)
+        return color if palette is None else nearest_color(color, palette)
 
     def _of_actions(self, strokes: ActionStrokes) -> ActionStrokes:
         actions = COLOR.replaced(strokes.actions, self.color(strokes.actions[..., COLOR.slice]))

@@ -70,6 +70,8 @@ def test_grey_and_palette(kind: str) -> None:
     nearest = torch.cdist(colors(strokes), PALETTE[None]).argmin(-1)
     torch.testing.assert_close(painted, PALETTE[nearest])
     assert nearest.unique().numel() == 2
+    both = colors(Constraints(grey=True, palette=PALETTE)(strokes))
+    assert torch.cdist(both, PALETTE.mean(-1, keepdim=True).expand(1, -1, 3)).amin(-1).max() < 1e-5
 
 
 @pytest.mark.parametrize("kind", KINDS)
