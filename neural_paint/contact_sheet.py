@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,14 +23,21 @@ def contact_sheet(pictures: Sequence[Tensor], titles: Sequence[str], columns: in
     rows = []
     for begin in range(0, len(pictures), columns):
         shown = [picture.detach().cpu().float() for picture in pictures[begin : begin + columns]]
-        blank = torch.ones(1, 3, height, width)
-        shown += [blank] * (columns - len(shown))
+        shown += [torch.ones(1, 3, height, width)] * (columns - len(shown))
         parts = [shown[0]]
         for panel in shown[1:]:
-            parts += [blank[..., :gap], panel]
+            parts += [torch.ones(1, 3, height, gap), panel]
         names = [*titles[begin : begin + columns]]
         rows += [title_band(names + [""] * (columns - len(names)), width), torch.cat(parts, 3)]
     return torch.cat(rows, 2)
+
+
+def sheet_size(size: Sequence[int], count: int, columns: int) -> tuple[int, int]:
+    """(h, w) of the contact sheet of so many pictures of (H, W) pixels."""
+    height, width = size
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    return rows * (title_height(width) + height), columns * width + (columns - 1) * panel_gap(width)
 
 
 def image_band(pixels: np.ndarray) -> Tensor:

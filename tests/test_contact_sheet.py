@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from neural_paint.contact_sheet import contact_sheet, panel_gap, title_height
+from neural_paint.contact_sheet import contact_sheet, panel_gap, sheet_size, title_height
 
 
 def test_pictures_stand_row_by_row_below_their_titles() -> None:
@@ -18,3 +19,9 @@ def test_pictures_stand_row_by_row_below_their_titles() -> None:
     # There are letters above the first, and none above the second.
     assert sheet[:, :, :title, :100].min() < 0.5 and (sheet[:, :, :title, 100:] == 1).all()
     assert (sheet[:, :, title + 20 :, 100:] == 1).all()
+
+
+@pytest.mark.parametrize(("size", "count"), [((20, 100), 3), ((3, 1), 8), ((1, 2), 1)])
+def test_size_is_known_before(size: tuple[int, int], count: int) -> None:
+    sheet = contact_sheet([torch.rand(1, 3, *size)] * count, ["title"] * count, columns=4)
+    assert tuple(sheet.shape[2:]) == sheet_size(size, count, columns=4)
