@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neural_paint import ActionStrokes, Stamps, Strokes
 from neural_paint.brushes import BRUSHES, BitmapBrush
@@ -16,6 +17,7 @@ from neural_paint.io import demo_photo, load_image
 from neural_paint.media import MEDIA, Medium, named_medium
 from neural_paint.painters import NeuralPainter
 from neural_paint.perception import NPX_TERMS, load_network
+from neural_paint.perception.named_modules import NamedModules
 from neural_paint.tasks import stylize
 from neural_paint.tasks.presets import PRESETS
 from neural_paint.tasks.stylize import Objective, StylizeStep
@@ -120,6 +122,51 @@ def test_a_style_changes_the_painting(photo: Tensor, kind: str) -> None:
     assert styled.canvas[:, 1:].mean() < plain.canvas[:, 1:].mean()
 
 
+def test_another_network_has_layers_for_a_style(photo: Tensor) -> None:
+    modules = nn.Sequential(*(nn.Conv2d(3, 3, 3) for _ in range(8)))
+    network = NamedModules("small", modules, {f"conv{i}": str(i) for i in range(8)})
+    assert network.spread(5) == ("conv0", "conv2", "conv4", "conv5", "conv7")
+    assert network.spread(9) == network.layers and network.spread(1) == ("conv0",)
+    objective = Objective(layers=("conv1",), network=network)
+    styled = last(photo, objective=objective, style=1 - photo)
+    assert not torch.equal(styled.canvas, last(photo, objective=objective).canvas)
+
+
+def test_other_layers_have_the_mean_of_the_weights() -> None:
+    objective = PRESETS["npx"].objective()
+    assert objective.weights is not None
+    other = objective.with_layers(["stem", "expand1"])
+    assert other.layers == ("stem", "expand1") and other.gram_weight == objective.gram_weight
+    assert other.weights == pytest.approx([sum(objective.weights) / 3] * 2)
+    assert EARLY.with_layers(["stem"]).weights is None
+
+
+def test_paintings_leave_the_network_of_the_caller_alone(photo: Tensor) -> None:
+    network = load_network()
+    objective = replace(EARLY, network=network)
+    steps = stylize(photo, strokes=5, objective=objective, steps=3)
+    next(steps)
+    doubled = list(stylize(photo.double(), strokes=5, objective=objective, style=photo, steps=1))[-1]
+    assert doubled.canvas.dtype == torch.float64
+    assert {x.dtype for x in network.parameters()} == {torch.float32} and len(list(steps)) == 2
+
+
+@pytest.mark.parametrize("medium", ["oil", "neural"])
+@pytest.mark.parametrize(("given", "used"), [(torch.float64, torch.float64), (torch.bfloat16, torch.float32)])
+def test_every_floating_photograph_is_painted(
+    photo: Tensor, medium: str, given: torch.dtype, used: torch.dtype
+) -> None:
+    assert last(photo.to(given), medium, steps=1).canvas.dtype == used
+
+
+def test_time_before_the_first_step_is_not_counted(photo: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("neural_paint.tasks.schedule.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    steps = stylize(photo, strokes=5, objective=EARLY, seconds=10.0)
+    clock[0] = 100.0
+    assert next(steps).progress == 0
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets(photo: Tensor, name: str) -> None:
     preset = PRESETS[name]
@@ -161,6 +208,7 @@ def test_rejects_bad_input_at_the_call(photo: Tensor, arguments: dict[str, objec
     [
         ({"layers": ()}, "layers must name at least one"),
         ({"weights": (1.0, 2.0)}, "weights must be 1, as there are layers, got 2"),
+        ({"weights": (math.nan,)}, "weights must be >= 0 and finite, got nan"),
         ({"style_loss": "vgg"}, "style_loss must be one of gram, transport, got 'vgg'"),
         ({"pixel_weight": -1.0}, "pixel_weight must be >= 0 and finite, got -1.0"),
     ],

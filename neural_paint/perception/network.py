@@ -38,6 +38,12 @@ class FeatureNetwork(nn.Module):
         """Stays in eval mode: its normalisation is that of ImageNet."""
         return super().train(False)
 
+    def spread(self, count: int) -> tuple[str, ...]:
+        """So many layers, evenly from the first to the last, or all where there are fewer."""
+        last = len(self.layers) - 1
+        count = min(count, len(self.layers))
+        return tuple(self.layers[round(last * i / max(count - 1, 1))] for i in range(count))
+
     def check_layers(self, layers: Sequence[str]) -> None:
         """ValueError where `features` has no layer of such a name."""
         for layer in layers:

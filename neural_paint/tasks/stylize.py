@@ -6,10 +6,12 @@ in the canvas and in the photograph, and nothing else; shapes, places and colour
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import chain
 from typing import Literal, get_args
 
 import torch
@@ -41,6 +43,7 @@ _STYLE_LAYERS = ("stem", "expand1", "expand3", "expand5", "expand9")
 Start = Literal["photo", "random"]
 StyleLoss = Literal["gram", "transport"]
 _Objective = Callable[[Tensor], Tensor]
+_Load = Callable[[str | FeatureNetwork], FeatureNetwork]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,8 @@ class Objective:
             comparison; None compares them as they are.
         style_loss: what is compared with a picture of a style: "gram", correlations of features (Gatys et al.,
             arXiv:1508.06576), or "transport", their optimal transport (Kolkin et al., arXiv:1904.12785).
-        style_layers: of the network, for that; by default those of EfficientNet-Lite that are known to work.
+        style_layers: of the network, for that; by default those of EfficientNet-Lite that are known to work, and of
+            another network five from the first to the last.
         style_weight: of that loss, in hundreds, as losses of content count a hundredfold.
 
     Raises:
@@ -86,12 +90,19 @@ class Objective:
             raise ValueError("layers must name at least one layer, got none")
         if self.weights is not None and len(self.weights) != len(self.layers):
             raise ValueError(f"weights must be {len(self.layers)}, as there are layers, got {len(self.weights)}")
+        if self.weights is not None and not all(0 <= weight < math.inf for weight in self.weights):
+            raise ValueError(f"weights must be >= 0 and finite, got {', '.join(map(str, self.weights))}")
         if self.style_loss not in get_args(StyleLoss):
             raise ValueError(f"style_loss must be one of {', '.join(get_args(StyleLoss))}, got {self.style_loss!r}")
         for name in ("gram_weight", "pixel_weight", "style_weight"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be >= 0 and finite, got {value}")
+
+    def with_layers(self, layers: Sequence[str]) -> Objective:
+        """The same of other layers, each with the mean of these layers' weights."""
+        weights = None if self.weights is None else [sum(self.weights) / len(self.weights)] * len(layers)
+        return replace(self, layers=tuple(layers), weights=weights)
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,8 @@ def stylize(
 
     Args:
         photo: (B, 3, H, W) floating tensor in [0, 1], on the device to work on; the canvas has its size.
-        medium: name in `neural_paint.media.MEDIA`, or a medium.
+        medium: name in `neural_paint.media.MEDIA`, or a medium; its neural painter in the photograph's dtype, on its
+            device.
         strokes: on each canvas, at least 1.
         objective: what is compared; by default content alone.
         style: (1, 3, H, W) a picture in whose style to paint, of any size; without one, the medium makes the style.
@@ -155,9 +167,9 @@ def stylize(
         TypeError, ValueError: an argument is of the wrong type or out of range (at the call, not at the first step).
         NetworkMissing: a network or its weights are not there; the message says how to get them.
     """
-    medium = named_medium(medium) if isinstance(medium, str) else medium
-    _check(photo, medium, strokes, style, start, steps, seconds, speed)
-    photo = photo.detach()
+    _check(photo, strokes, style, start, steps, seconds, speed)
+    photo = photo.detach() if photo.dtype == torch.float64 else photo.detach().float()
+    medium = _medium(medium, photo)
     generator = torch.Generator().manual_seed(seed)
     compare = _Comparison(objective or Objective(), photo, style, generator)
     composition = Composition(
@@ -176,7 +188,6 @@ def stylize(
 
 def _check(
     photo: Tensor,
-    medium: Medium,
     strokes: int,
     style: Tensor | None,
     start: str,
@@ -189,10 +200,6 @@ def _check(
         check_photo("style", style, channels=COLOR.size)
         if len(style) != 1:
             raise ValueError(f"style must be one picture, (1, 3, H, W), got {tuple(style.shape)}")
-    if not isinstance(medium, Medium):
-        raise TypeError(f"medium must be a name or a Medium, got {type(medium).__name__}")
-    if isinstance(medium.brush, NeuralPainter):
-        check_painter("medium's painter", medium.brush, photo)
     check_strokes(strokes)
     check_budget(steps, seconds)
     if start not in get_args(Start):
@@ -201,19 +208,30 @@ def _check(
         raise ValueError(f"speed must be > 0 and finite, got {speed}")
 
 
+def _medium(medium: str | Medium, photo: Tensor) -> Medium:
+    if isinstance(medium, str):
+        return named_medium(medium, photo)
+    if not isinstance(medium, Medium):
+        raise TypeError(f"medium must be a name or a Medium, got {type(medium).__name__}")
+    if isinstance(medium.brush, NeuralPainter):
+        check_painter("medium's painter", medium.brush, photo)
+    return medium
+
+
 class _Comparison:
     """An objective for certain photographs, drawn anew for each step."""
 
     def __init__(self, objective: Objective, photo: Tensor, style: Tensor | None, generator: torch.Generator) -> None:
         self._photo = photo
         self._objective = objective
-        self._losses = [loss.to(photo.device, photo.dtype) for loss in _feature_losses(objective)]
+        # Each is loaded once, whatever looks with it.
+        network: _Load = cache(partial(_network, like=photo))
+        self._losses = _feature_losses(objective, network)
         self._generator = generator
-        self._style = None if style is None else self._style_loss(style.to(photo))
+        self._style = None if style is None else self._style_loss(style.to(photo), network(objective.network))
 
-    def _style_loss(self, style: Tensor) -> _Objective:
-        network = _network(self._objective.network).to(style.device, style.dtype)
-        layers = self._objective.style_layers or _STYLE_LAYERS
+    def _style_loss(self, style: Tensor, network: FeatureNetwork) -> _Objective:
+        layers = self._objective.style_layers or _style_layers(network)
         if self._objective.style_loss == "gram":
             return GramStyleLoss(network, layers).set_style(style)
         transport = TransportStyleLoss(network, layers).set_style(style, self._generator)
@@ -239,7 +257,7 @@ class _Comparison:
         return compare
 
 
-def _feature_losses(objective: Objective) -> list[FeatureLoss]:
+def _feature_losses(objective: Objective, load: _Load) -> list[FeatureLoss]:
     """One for each network."""
     weights = objective.weights or [_CONTENT_WEIGHT] * len(objective.layers)
     of_network: dict[str | FeatureNetwork, list[tuple[str, float]]] = {}
@@ -248,7 +266,7 @@ def _feature_losses(objective: Objective) -> list[FeatureLoss]:
         of_network.setdefault(prefix or objective.network, []).append((name, weight))
     return [
         FeatureLoss(
-            _network(network),
+            load(network),
             [name for name, _ in layers],
             [weight for _, weight in layers],
             gram_weight=objective.gram_weight,
@@ -260,11 +278,23 @@ def _feature_losses(objective: Objective) -> list[FeatureLoss]:
     ]
 
 
-def _network(network: str | FeatureNetwork) -> FeatureNetwork:
-    return load_network(network) if isinstance(network, str) else network
+def _network(network: str | FeatureNetwork, like: Tensor) -> FeatureNetwork:
+    """In the dtype and on the device of `like`; that of a caller stays as it is."""
+    if isinstance(network, str):
+        return load_network(network).to(like.device, like.dtype)
+    tensors = chain(network.parameters(), network.buffers())
+    if all((x.dtype, x.device) == (like.dtype, like.device) for x in tensors if x.is_floating_point()):
+        return network
+    return copy.deepcopy(network).to(like.device, like.dtype)
+
+
+def _style_layers(network: FeatureNetwork) -> Sequence[str]:
+    return _STYLE_LAYERS if set(_STYLE_LAYERS) <= set(network.layers) else network.spread(len(_STYLE_LAYERS))
 
 
 def _optimise(composition: Composition, compare: _Comparison, budget: Budget, speed: float) -> Iterator[StylizeStep]:
+    # What passed since the call is the caller's.
+    budget.begin_step()
     while True:
         is_last = budget.is_last
         size = speed * rate(budget.progress)
