@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,13 @@ def plan_jobs(
     if in_folder:
         Path(output).mkdir(parents=True, exist_ok=True)
     return jobs
+
+
+def check_unlike(path: Path, files: Mapping[Path, str]) -> None:
+    """ValueError where `path`, which is to be written, is one of these files, which say what they are."""
+    for file, what in files.items():
+        if os.path.realpath(path) == os.path.realpath(file):
+            raise ValueError(f"cannot write {path}: it is {what}")
 
 
 def _is_ending(text: str) -> bool:

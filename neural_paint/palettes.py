@@ -20,7 +20,7 @@ def palette_of(text: str, photo: Tensor) -> Tensor:
     Raises:
         ValueError: it is neither, or the number is not in [1, 256].
     """
-    if text.strip().isdigit():
+    if text.strip().isdecimal():
         count = int(text)
         if not 1 <= count <= MAX_COLORS:
             raise ValueError(f"palette must have 1 to {MAX_COLORS} colors, got {count}")

@@ -13,7 +13,7 @@ from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
 from neural_paint.finished_work import FAILURES
 from neural_paint.io import ImageError, demo_photo, load_brush
 from neural_paint.media import MEDIA, NEURAL, Medium, named_medium, neural_medium
-from neural_paint.paint_jobs import plan_jobs
+from neural_paint.paint_jobs import Job, check_unlike, plan_jobs
 from neural_paint.painters import NeuralPainter
 from neural_paint.painting_files import VideoOptions
 from neural_paint.perception import DEFAULT_NETWORK, network_names
@@ -198,8 +198,9 @@ def stylize(
     try:
         objective = published.objective(network) if published else Objective(network=network)
         if layer:
-            objective = replace(objective, layers=layer, weights=None)
+            objective = objective.with_layers(layer)
         (job,) = plan_jobs([photo or demo_photo()], output, save, video, _file_of(name, weights))
+        _check_files(job, sheet, style, _file_of(name, weights))
         options = StylizeOptions(
             medium=drawn_with,
             objective=replace(objective, style_loss=cast(StyleLoss, style_loss), style_weight=style_weight),
@@ -225,9 +226,10 @@ def stylize(
     except KeyboardInterrupt:
         say("interrupted before the painting was written")
         return 130
-    except FAILURES as error:
+    # ImportError: of a package that not everyone needs.
+    except (*FAILURES, ImportError) as error:
         text = reason(error)
-        say(text if isinstance(error, (ImageError, OSError, ValueError)) else f"cannot paint: {text}")
+        say(text if isinstance(error, (ImageError, OSError, ValueError, ImportError)) else f"cannot paint: {text}")
         return 1
 
 
@@ -255,3 +257,14 @@ def _medium(name: str, weights: Path | None, device: str) -> tuple[Medium, dict[
 
 def _file_of(medium: str, weights: Path | None) -> Path | None:
     return weights if medium in MEDIA else Path(medium)
+
+
+def _check_files(job: Job, sheet: Path | None, style: Path | None, tool: Path | None) -> None:
+    """ValueError where a file would be written over another one of this run."""
+    read = {} if style is None else {style: "the picture of the style"}
+    for path in job.files.outputs:
+        check_unlike(path, read)
+    if sheet is None:
+        return
+    read |= {job.photo: "the photograph"} | ({} if tool is None else {tool: "the brush or the painter"})
+    check_unlike(sheet, read | dict.fromkeys(job.files.outputs, "a file of the painting"))

@@ -6,19 +6,18 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from neural_paint import __version__
 from neural_paint.constraints import Constraints
-from neural_paint.contact_sheet import contact_sheet
-from neural_paint.finished_work import attempt, write_painting
+from neural_paint.contact_sheet import contact_sheet, sheet_size
+from neural_paint.finished_work import FAILURES, attempt, write_painting
 from neural_paint.io import load_image, save_image
 from neural_paint.io.atomic import check_writable
 from neural_paint.io.paintings import check_picture
@@ -29,12 +28,13 @@ from neural_paint.painters import NeuralPainter
 from neural_paint.painting_files import Painting, VideoOptions, scaled
 from neural_paint.palettes import palette_of
 from neural_paint.perception import load_network
-from neural_paint.progress import Progress, listed, say
+from neural_paint.progress import Progress, listed, reason, say
 from neural_paint.stop_signals import stop_signals
 from neural_paint.tasks.stylize import Objective, Start, StylizeStep, stylize
 
 # Layers on a contact sheet, after the photograph, and panels in a row of it.
 _SHEET_LAYERS, _COLUMNS = 7, 4
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,14 @@ def stylize_photo(job: Job, options: StylizeOptions) -> int:
     info = photo_info(job.photo)
     size = scaled((info.height, info.width), options.size)
     job.files.check(size, options.video)
-    if options.sheet is not None:
-        check_picture(options.sheet, (1, 1))
-        check_writable(options.sheet)
+    if info.frames > 1:
+        say(f"{job.photo} has {info.frames} frames, the first is painted")
     photo = _canvas(load_image(job.photo, size=min(options.fit, max(info.height, info.width))), options)
     style = None if options.style is None else load_image(options.style, size=options.fit).to(options.device)
     constraints = _constraints(options, photo)
+    if options.sheet is not None:
+        check_picture(options.sheet, sheet_size(photo.shape[2:], 1 + _SHEET_LAYERS, _COLUMNS))
+        check_writable(options.sheet)
 
     def paint(objective: Objective, title: str, received: list[int]) -> StylizeStep:
         steps = stylize(
@@ -103,7 +105,8 @@ def stylize_photo(job: Job, options: StylizeOptions) -> int:
         step = paint(options.objective, "", received)
     seconds = time.perf_counter() - begun
     if received:
-        say(f"stopped by {signal.Signals(received[0]).name}, writing the painting as it is")
+        video = "" if job.files.video is None else ", and then the video; once more leaves that out"
+        say(f"stopped by {signal.Signals(received[0]).name}, writing the painting as it is{video}")
     painting = _painting(step, job, options, size)
     status, written = write_painting(painting, job.files, options.video)
     if written:
@@ -112,7 +115,7 @@ def stylize_photo(job: Job, options: StylizeOptions) -> int:
             f"{step.index + 1} steps, loss {float(step.loss):.4g}, {seconds:.1f} s",
             flush=True,
         )
-    if options.sheet is not None and not received:
+    if options.sheet is not None and not received and status != _INTERRUPTED:
         status = max(status, _write_sheet(options.sheet, photo, options.objective, paint))
     return status if status or not received else 128 + received[0]
 
@@ -152,17 +155,27 @@ def _painting(step: StylizeStep, job: Job, options: StylizeOptions, size: tuple[
 
 def _write_sheet(path: Path, photo: Tensor, objective: Objective, paint: Any) -> int:
     """Paint with layers all through the network, write them as a contact sheet, and return the exit status."""
+    try:
+        return _paint_sheet(path, photo, objective, paint)
+    except KeyboardInterrupt:
+        say(f"interrupted before {path} was written")
+        return _INTERRUPTED
+    except FAILURES as error:
+        say(f"cannot paint {path}: {reason(error)}")
+        return 1
+
+
+def _paint_sheet(path: Path, photo: Tensor, objective: Objective, paint: Any) -> int:
     assert isinstance(objective.network, str)
-    layers = load_network(objective.network).layers
-    chosen = torch.linspace(0, len(layers) - 1, min(_SHEET_LAYERS, len(layers))).round().long().tolist()
+    layers = load_network(objective.network).spread(_SHEET_LAYERS)
     pictures, titles = [photo], ["photograph"]
     with stop_signals() as received:
-        for index in chosen:
-            step = paint(replace(objective, layers=(layers[index],), weights=None), layers[index], received)
+        for layer in layers:
+            step = paint(objective.with_layers([layer]), layer, received)
             if received:
                 break
             pictures.append(step.canvas)
-            titles.append(layers[index])
+            titles.append(layer)
     written: list[Path] = []
     sheet = contact_sheet(pictures, titles, _COLUMNS)
     problem = attempt(lambda file: save_image(file, sheet), path, written)

@@ -100,6 +100,79 @@ def test_interrupt_writes_what_there_is(photo: Path, tmp_path: Path) -> None:
     assert Image.open(output).size == (60, 40) and json.loads(output.with_suffix(".json").read_text())
 
 
+def test_interrupted_files_are_told(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    output, sheet = tmp_path / "a.png", tmp_path / "sheet.png"
+    arguments = ("stylize", photo, "-o", output, "--sheet", sheet, *QUICK)
+    monkeypatch.setattr("neural_paint.stylizing.save_image", interrupted)
+    status, out, err = run(capsys, *arguments)
+    assert status == 130 and str(output) in out and err == f"neural-paint: interrupted before {sheet} was written\n"
+    monkeypatch.setattr("neural_paint.painting_files.save_video", interrupted)
+    monkeypatch.setattr("neural_paint.stylizing.load_network", lambda _: pytest.fail("paints a sheet after Ctrl-C"))
+    status, out, err = run(capsys, *arguments, "--video", ".gif")
+    assert status == 130 and str(output) in out and "a.gif was written" in err
+
+
+def test_a_failed_sheet_is_told_of(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError("no memory")
+
+    sheet = tmp_path / "sheet.png"
+    monkeypatch.setattr("neural_paint.stylizing.contact_sheet", full)
+    status, out, err = run(capsys, "stylize", photo, "-o", tmp_path / "a.png", "--sheet", sheet, *QUICK)
+    assert status == 1 and "a.png" in out and err == f"neural-paint: cannot paint {sheet}: no memory\n"
+
+
+@pytest.mark.parametrize("written", ["--output", "--sheet"])
+@pytest.mark.parametrize("read", ["photo", "style", "medium"])
+def test_what_is_read_is_not_written_over(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str, read: str
+) -> None:
+    files = {"photo": photo, "style": tmp_path / "style.png", "medium": tmp_path / "tip.png"}
+    for name in ("style", "medium"):
+        save_image(files[name], torch.rand(1, 3, 20, 30))
+    before = files[read].read_bytes()
+    arguments = ("--style", files["style"], "--medium", files["medium"], *QUICK)
+    outputs = {"--output": tmp_path / "a.png"} | {written: tmp_path / "." / files[read].name}
+    err = fails(capsys, "stylize", photo, *(part for pair in outputs.items() for part in pair), *arguments)
+    what = {"photo": "the photograph", "style": "the picture of the style", "medium": "the brush or the painter"}
+    assert f"it is {what[read]}" in err and files[read].read_bytes() == before
+
+
+def test_a_sheet_is_no_file_of_the_painting(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "a.png"
+    assert "it is a file of the painting" in fails(capsys, "stylize", photo, "-o", output, "--sheet", output, *QUICK)
+
+
+def test_a_sheet_that_its_format_cannot_hold(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_image(photo, torch.rand(1, 3, 2, 4096))
+    sheet = tmp_path / "a.webp"
+    err = fails(capsys, "stylize", photo, "-o", tmp_path / "a.png", "--fit", 4096, "--sheet", sheet)
+    assert "WEBP holds at most 16383 pixels a side" in err
+
+
+def test_the_first_frame_is_painted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = [Image.new("RGB", (40, 30), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    status, _, err = run(capsys, "stylize", tmp_path / "a.gif", "-o", tmp_path / "a.png", *QUICK)
+    assert status == 0 and "a.gif has 2 frames, the first is painted" in err
+
+
+def test_transport_without_its_package_is_one_line(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ot", None)
+    style = ("--style", photo, "--style-loss", "transport")
+    err = fails(capsys, "stylize", photo, "-o", tmp_path / "a.png", *style, *QUICK)
+    assert "transport of a style needs POT: pip install POT" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -110,6 +183,7 @@ def test_interrupt_writes_what_there_is(photo: Path, tmp_path: Path) -> None:
         (("--demo", "--layer", "expand99"), "layers must be of stem, .*, got 'expand99'"),
         (("--demo", "--network", "efficientnet-lite7"), "network must be of .*, got 'efficientnet-lite7'"),
         (("--demo", "--palette", "0"), "palette must have 1 to 256 colors, got 0"),
+        (("--demo", "--palette", "²"), "palette must be a number, or names such as .*, got '²'"),
         (("--demo", "--palette", "blurple"), "palette must be a number, or names such as .*, got 'blurple'"),
         (("--demo", "--start", "left"), "start must be one of photo, random, got 'left'"),
         (("--demo", "--style-loss", "vgg"), "style_loss must be one of gram, transport, got 'vgg'"),
