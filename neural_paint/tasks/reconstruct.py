@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.painters.actions import COLOR
 from neural_paint.painters.base import NeuralPainter
 from neural_paint.tasks.brush_parameters import AnyBrush, finest_radius
+from neural_paint.tasks.checks import check_budget, check_painter, check_photo, check_strokes
 from neural_paint.tasks.painting import Painting
 from neural_paint.tasks.schedule import Budget, Wave, rate, waves
 
@@ -101,27 +101,18 @@ def reconstruct(
 
 
 def _check(photo: Tensor, strokes: int, steps: int | None, seconds: float | None, fit: int | None) -> None:
-    if not isinstance(photo, Tensor) or not photo.is_floating_point():
-        raise TypeError(f"photo must be a floating tensor, got {getattr(photo, 'dtype', type(photo).__name__)}")
-    if photo.ndim != 4 or photo.numel() == 0:
-        raise ValueError(f"photo must have shape (B, C, H, W) without an empty side, got {tuple(photo.shape)}")
-    if not ((photo >= 0) & (photo <= 1)).all():
-        raise ValueError("photo must be in [0, 1], got values outside or nan")
-    if strokes < 1:
-        raise ValueError(f"strokes must be at least 1, got {strokes}")
-    if steps is not None and seconds is not None:
-        raise ValueError("steps and seconds exclude each other")
-    if steps is not None and steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise ValueError(f"seconds must be > 0 and finite, got {seconds}")
+    check_photo("photo", photo)
+    check_strokes(strokes)
+    check_budget(steps, seconds)
     if fit is not None and fit < 1:
         raise ValueError(f"fit must be at least 1, got {fit}")
 
 
 def _brush(brush: str | AnyBrush, photo: Tensor) -> AnyBrush:
     if isinstance(brush, NeuralPainter):
-        _check_painter(brush, photo)
+        if photo.shape[1] != COLOR.size:
+            raise ValueError(f"photo must have {COLOR.size} channels for a neural painter, got {photo.shape[1]}")
+        check_painter("brush", brush, photo)
         return brush
     if isinstance(brush, (Brush, BitmapBrush)):
         return brush
@@ -132,16 +123,6 @@ def _brush(brush: str | AnyBrush, photo: Tensor) -> AnyBrush:
         names = ", ".join(BRUSHES)
         raise ValueError(f"brush must be one of {names}, or what neural_paint.io.load_brush returns, got {brush!r}")
     return BRUSHES[brush]
-
-
-def _check_painter(painter: NeuralPainter, photo: Tensor) -> None:
-    if photo.shape[1] != COLOR.size:
-        raise ValueError(f"photo must have {COLOR.size} channels for a neural painter, got {photo.shape[1]}")
-    if (painter.dtype, painter.device) != (photo.dtype, photo.device):
-        what = f"{photo.dtype} on {photo.device}, as the photo, got {painter.dtype} on {painter.device}"
-        raise ValueError(f"brush must be a painter in {what}; call its to() first")
-    if painter.training:
-        raise ValueError("brush must be a painter in eval mode: call its freeze() first")
 
 
 def _resize(photo: Tensor, longest: int) -> Tensor:
