@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neural_paint import mypaint
+from neural_paint.contact_sheet import panel_gap, title_band
 from neural_paint.io import save_image, save_video
 from neural_paint.painters import NeuralPainter, load_painter, provenance
 from neural_paint.painters.actions import STROKE_SIZE
-from neural_paint.replay_sheet import panel_gap, title_band
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 # How much larger than they are strokes are shown.

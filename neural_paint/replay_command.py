@@ -17,6 +17,7 @@ from neural_paint import mypaint
 from neural_paint.action_strokes import ActionStrokes
 from neural_paint.chosen_painter import Weights, recorded_brush
 from neural_paint.cli_options import Device, PaintedSize
+from neural_paint.contact_sheet import image_band
 from neural_paint.io import load_strokes, save_bands
 from neural_paint.io.atomic import check_writable
 from neural_paint.io.paintings import check_picture
@@ -24,7 +25,7 @@ from neural_paint.io.strokes import KINDS
 from neural_paint.painting_files import Painting
 from neural_paint.progress import Progress, listed, reason, say
 from neural_paint.render_command import painting_of, shown
-from neural_paint.replay_sheet import Sheet, image_band, sheet_size
+from neural_paint.replay_sheet import Sheet, sheet_size
 from neural_paint.tasks.render import resized
 
 # Strokes painted between two looks at the clock, and rows of the picture written at once.

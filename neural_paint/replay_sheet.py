@@ -7,21 +7,19 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from neural_paint.contact_sheet import image_band, panel_gap, title_band, title_height
 
 # By what the difference is multiplied: strokes differ by a few levels of 255, which no one sees.
 DIFFERENCE_SCALE = 4
 _PANELS = 3
-# Gap between two panels, and height of the letters of a title, in widths of a panel, and their bounds in pixels.
-_GAP, _LETTER = 1 / 50, 1 / 24
-_GAPS, _LETTERS = (2, 40), (8, 64)
 
 
 def sheet_size(size: Sequence[int]) -> tuple[int, int]:
     """(H, W) of the sheet of paintings of (H, W) pixels."""
     height, width = size
-    return height + _title_height(width), _PANELS * width + (_PANELS - 1) * panel_gap(width)
+    return height + title_height(width), _PANELS * width + (_PANELS - 1) * panel_gap(width)
 
 
 class Sheet:
@@ -56,35 +54,3 @@ class Sheet:
             gap = shown.new_ones(1, channels, shown.shape[2], panel_gap(width))
             yield torch.cat([shown, gap, painted, gap, (DIFFERENCE_SCALE * difference).clamp(max=1)], 3)
         self.psnr = -10 * math.log10(max(error / (height * width * channels), 1e-12))
-
-
-def image_band(pixels: np.ndarray) -> Tensor:
-    """uint8 rows (h, W, 3) as a float tensor (1, 3, h, W) in [0, 1]."""
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-
-
-def panel_gap(width: int) -> int:
-    """Pixels between two panels of so many pixels."""
-    return _within(_GAP * width, _GAPS)
-
-
-def _title_height(width: int) -> int:
-    return 2 * _within(_LETTER * width, _LETTERS)
-
-
-def _within(value: float, bounds: tuple[int, int]) -> int:
-    return round(min(max(value, bounds[0]), bounds[1]))
-
-
-def title_band(titles: Sequence[str], width: int) -> Tensor:
-    """Titles above panels side by side, each `width` pixels wide: (1, 3, h, W)."""
-    height = _title_height(width)
-    band = Image.new("RGB", (len(titles) * width + (len(titles) - 1) * panel_gap(width), height), "white")
-    draw = ImageDraw.Draw(band)
-    for index, title in enumerate(titles):
-        letter = height / 2
-        while letter > _LETTERS[0] and draw.textlength(title, font=ImageFont.load_default(letter)) > width:
-            letter *= 0.9
-        left = index * (width + panel_gap(width))
-        draw.text((left, height / 2), title, fill="black", font=ImageFont.load_default(letter), anchor="lm")
-    return image_band(np.asarray(band).copy())

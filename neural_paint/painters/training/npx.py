@@ -19,23 +19,23 @@ from neural_paint.painters.npx_critic import NPXCritic
 from neural_paint.painters.training.config import NPXConfig
 from neural_paint.painters.training.losses import critic_cross_entropy, painter_cross_entropy
 from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
-from neural_paint.perception import VGG16BN, EfficientNetLite0, FeatureLoss
+from neural_paint.perception import FeatureLoss, load_network
 
 
 class _Features(NamedTuple):
     """A network, its activations of a fourth, an eighth and a sixteenth of the picture's size, and what these, and
     their Gram matrices, count for next to pixels."""
 
-    network: type[EfficientNetLite0] | type[VGG16BN]
+    network: str
     layers: tuple[str, str, str]
     weights: tuple[float, float, float]
     gram_weight: float
 
 
 _FEATURES = {
-    "efficientnet-lite0": _Features(EfficientNetLite0, ("expand3", "expand5", "expand9"), (0.5, 1.5, 0.2), 50.0),
+    "efficientnet-lite0": _Features("efficientnet-lite0", ("expand3", "expand5", "expand9"), (0.5, 1.5, 0.2), 50.0),
     # Layers 22, 32 and 42, as published.
-    "vgg16-bn": _Features(VGG16BN, ("relu3", "relu4", "relu5"), (5.0, 15.0, 2.0), 5_000.0),
+    "vgg16-bn": _Features("vgg16_bn", ("relu3_3", "relu4_3", "relu5_3"), (5.0, 15.0, 2.0), 5_000.0),
 }
 
 
@@ -51,7 +51,7 @@ class NPXRecipe(Recipe):
         features = _FEATURES[config.features]
         weights = features.weights if config.feature_weights is None else config.feature_weights
         gram_weight = features.gram_weight if config.gram_weight is None else config.gram_weight
-        loss = FeatureLoss(features.network.pretrained(), features.layers, weights, gram_weight)
+        loss = FeatureLoss(load_network(features.network), features.layers, weights, gram_weight)
         self.feature_loss = loss.to(setting.device)
         self._add("painter", self.painter)
         self._add("critic", self.critic)
