@@ -24,6 +24,7 @@ from neural_paint.render_command import RenderOptions, render_file
 from neural_paint.replay_command import replay
 from neural_paint.tasks.reconstruct import DEFAULT_STEPS
 from neural_paint.train_command import train_painter
+from neural_paint.visualize_command import visualize
 
 _HELP = """Paint photographs with brush strokes.
 
@@ -36,6 +37,7 @@ Examples:
   neural-paint paint cat.jpg -o painting.png --painter neural --speckle --save strokes.json
   neural-paint paint holidays/*.jpg -o paintings/  (one painting for each photograph)
   neural-paint paint --demo -o painting.png        (the photograph that comes with the program)
+  neural-paint visualize goldfish -o goldfish.png --bloom goldfish.mp4
   neural-paint render strokes.json -o poster.png --size 8192
   neural-paint replay strokes.json -o mypaint.png --compare sheet.png
   neural-paint dataset --strokes 100000 -o strokes/
@@ -252,6 +254,7 @@ def render(
         return _complain("interrupted, nothing unfinished was left", 130)
 
 
+app.command()(visualize)
 app.command()(replay)
 app.command()(dataset)
 app.command()(train_painter)

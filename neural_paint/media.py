@@ -52,6 +52,7 @@ class Medium:
 
 
 _OF_BRUSHES = {
+    "round": Medium(BRUSHES["round"]),
     "oil": Medium(BRUSHES["oil"]),
     "marker": Medium(BRUSHES["marker"], _WHITE),
     "watercolour": Medium(BRUSHES["watercolour"], _WHITE),

@@ -1,0 +1,88 @@
+"""What classifiers are asked of a canvas, so that it comes to show a label, and not only to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from neural_paint.perception import FeatureNetwork, Transform
+
+Score = Literal["logit", "probability"]
+# Of the published objectives; a picture that is small, large, turned or mirrored is to be seen as well.
+VIEWS = Transform(pad=16, jitter=32, scales=(0.8, 0.9, 1.0, 1.1, 1.25), degrees=15.0, flip=True)
+# Other labels that are held against a picture: those it is most likely to be taken for.
+_RIVALS = 10
+# The disc that a spotlight shows, and its soft rim, in halves of the canvas's sides.
+_DISC, _RIM = 1.0, 0.3
+
+
+@dataclass(frozen=True)
+class ClassObjective:
+    """The mean over networks and random views of what a network says for the label.
+
+    Attributes:
+        score: "logit" of the label, which goes on rising, and which the PyTorch notebook has; "probability", which the
+            TensorFlow one has and which has hardly a gradient where it is near 0 or 1.
+        against: parts of the mean logit of the label's ten strongest rivals that count against the label's; only for
+            "logit". Published: 0.
+        transform: how views are drawn, each for itself. Published: `CLASS_TF` and `CLASS_PT` of
+            `neural_paint.perception`.
+        views: of each canvas in a step. Published: 5 (TensorFlow) and 3 (PyTorch), all with one draw in the former.
+        view_size: side of a view in pixels. Published: 224. Less is faster, and gives larger shapes.
+        spotlight: share of the views that show only a disc about the middle of the canvas, on a plain random colour, so that
+            what the networks look for comes to the middle. Published: 0.
+
+    Raises:
+        ValueError: an attribute is out of range.
+    """
+
+    score: Score = "logit"
+    against: float = 0.3
+    transform: Transform = VIEWS
+    views: int = 4
+    view_size: int = 144
+    spotlight: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.score not in get_args(Score):
+            raise ValueError(f"score must be one of {', '.join(get_args(Score))}, got {self.score!r}")
+        if not 0 <= self.against < math.inf:
+            raise ValueError(f"against must be >= 0 and finite, got {self.against}")
+        for name in ("views", "view_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.spotlight <= 1:
+            raise ValueError(f"spotlight must be in [0, 1], got {self.spotlight}")
+
+    def drawn(
+        self, networks: Sequence[FeatureNetwork], label: int, generator: torch.Generator
+    ) -> Callable[[Tensor], Tensor]:
+        """(B, 3, H, W) canvases -> () loss, the sum over them, in views that are drawn when it is called."""
+
+        def ask(canvas: Tensor) -> Tensor:
+            shown = self._lit(canvas.repeat_interleave(self.views, 0), generator)
+            height, width = shown.shape[2:]
+            seen = self.transform.draw(len(shown), (height, width), generator, self.view_size)(shown)
+            scores = torch.stack([self._score(network(seen), label) for network in networks])
+            return -scores.mean(0).sum() / self.views
+
+        return ask
+
+    def _score(self, logits: Tensor, label: int) -> Tensor:
+        if self.score == "probability":
+            return logits.softmax(1)[:, label]
+        rivals = torch.cat([logits[:, :label], logits[:, label + 1 :]], 1).topk(_RIVALS, 1).values
+        return logits[:, label] - self.against * rivals.mean(1)
+
+    def _lit(self, shown: Tensor, generator: torch.Generator) -> Tensor:
+        """The canvases, some of them hidden but for the disc."""
+        draw = torch.rand(len(shown), 4, 1, 1, generator=generator).to(shown)
+        down, across = (torch.linspace(-1, 1, side, dtype=shown.dtype, device=shown.device) for side in shown.shape[2:])
+        hidden = 1 - ((_DISC - torch.hypot(down[:, None], across)) / _RIM).clamp(0, 1)
+        hidden = hidden * (draw[:, :1] < self.spotlight)
+        return torch.lerp(shown, draw[:, 1:].expand_as(shown), hidden.expand_as(shown))
