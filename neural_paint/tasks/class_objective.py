@@ -34,7 +34,7 @@ class ClassObjective:
             `neural_paint.perception`.
         views: of each canvas in a step. Published: 5 (TensorFlow) and 3 (PyTorch), all with one draw in the former.
         view_size: side of a view in pixels. Published: 224. Less is faster, and gives larger shapes.
-        spotlight: share of the views that show only a disc about the middle of the canvas, on a plain random colour, so that
+        spotlight: share of the views that show only a disc about the middle, on a plain random colour, so that
             what the networks look for comes to the middle. Published: 0.
 
     Raises:
