@@ -5,12 +5,14 @@ from neural_paint.perception.efficientnet import EfficientNetLite
 from neural_paint.perception.feature_loss import FeatureLoss
 from neural_paint.perception.labels import find_label, label_name, search_labels
 from neural_paint.perception.network import FeatureNetwork, NetworkMissing
+from neural_paint.perception.published_terms import NPX_TERMS
 from neural_paint.perception.transforms import CLASS_PT, CLASS_TF, STYLE_PT, STYLE_TF, Transform, Views
 
 __all__ = [
     "CLASS_PT",
     "CLASS_TF",
     "DEFAULT_NETWORK",
+    "NPX_TERMS",
     "STYLE_PT",
     "STYLE_TF",
     "EfficientNetLite",

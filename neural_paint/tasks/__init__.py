@@ -2,6 +2,7 @@
 
 from neural_paint.tasks.reconstruct import Step, reconstruct
 from neural_paint.tasks.render import render, render_bands
+from neural_paint.tasks.stylize import StylizeStep, stylize
 from neural_paint.tasks.timelapse import timelapse
 
-__all__ = ["Step", "reconstruct", "render", "render_bands", "timelapse"]
+__all__ = ["Step", "StylizeStep", "reconstruct", "render", "render_bands", "stylize", "timelapse"]

@@ -1,7 +1,7 @@
 """Intrinsic style transfer: strokes show what a classifier sees in a photograph, and the medium makes the style.
 
-Nakano, "Neural Painters" (arXiv:1904.08410), section 4: the loss compares what a network trained on photographs finds in
-the canvas and in the photograph, and nothing else; colours, shapes and order of the strokes are all that it can move.
+Nakano, "Neural Painters" (arXiv:1904.08410), section 4: the loss compares what a network that knows photographs finds
+in the canvas and in the photograph, and nothing else; shapes, places and colours of strokes are all that it can move.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from neural_paint.tasks.checks import check_budget, check_painter, check_photo, 
 from neural_paint.tasks.composition import Composition, CompositionStep
 from neural_paint.tasks.schedule import Budget, rate
 
-DEFAULT_STEPS = 300
+DEFAULT_STEPS, DEFAULT_STROKES = 300, 400
 # Of what a network's layer sees, in the published code.
 _CONTENT_WEIGHT = 100.0
 Start = Literal["photo", "random"]
@@ -52,9 +52,10 @@ class Objective:
             network is named with it, "vgg19:relu3_1".
         weights: of the layers, by default 100 each, as in the published code.
         network: of the layers that do not name theirs; see `load_network`.
-        norm: "l1", the mean absolute difference, as the published code has it; "l2", the mean square, as the paper says.
-        gram_weight: of the difference of Gram matrices, of each layer with its weight squared: 0, content alone; 5,000 in
-            "The Joy of Neural Painting" (arXiv:2111.10283).
+        norm: "l1", the mean absolute difference, as the published code has it; "l2", the mean square, as the paper
+            says.
+        gram_weight: of the difference of Gram matrices, of each layer with its weight squared: 0, content alone; 5,000
+            in "The Joy of Neural Painting" (arXiv:2111.10283).
         pixel_weight: of the difference of the pictures themselves: 0; 1 there.
         transform: by which canvas and photograph, both with the same draw, are jittered, scaled and turned before each
             comparison; None compares them as they are.
@@ -115,7 +116,7 @@ class StylizeStep:
 def stylize(
     photo: Tensor,
     medium: str | Medium = "oil",
-    strokes: int = 400,
+    strokes: int = DEFAULT_STROKES,
     *,
     objective: Objective | None = None,
     style: Tensor | None = None,
@@ -208,23 +209,23 @@ class _Comparison:
         self._style: GramStyleLoss | TransportStyleLoss | None = None
         if style is not None:
             network = _network(objective.network).to(photo.device, photo.dtype)
+            layers: dict[str, Any] = {} if objective.style_layers is None else {"layers": objective.style_layers}
             kind = GramStyleLoss if objective.style_loss == "gram" else TransportStyleLoss
-            layers = {} if objective.style_layers is None else {"layers": objective.style_layers}
             self._style = kind(network, style.to(photo), **layers)
 
     def draw(self, generator: torch.Generator) -> _Objective:
         """The comparison by one random view, (B, 3, H, W) canvases -> (), the sum over them."""
-        transform, photo = self._objective.transform, self._photo
-        view: _Objective = lambda images: images  # noqa: E731
-        if transform is not None:
-            view = transform.draw(len(photo), photo.shape[2:], generator)
-        with torch.no_grad():
-            seen = view(photo)
-            targets = [loss.targets(seen) for loss in self._losses]
+        transform, photo = self._objective.transform or Transform(), self._photo
+        height, width = photo.shape[2:]
+        view = transform.draw(len(photo), (height, width), generator)
+        seen = view(photo)
+        targets = [loss.targets(seen) for loss in self._losses]
 
         def compare(canvas: Tensor) -> Tensor:
             shown = view(canvas)
-            total = sum(loss.compare(shown, target) for loss, target in zip(self._losses, targets, strict=True))
+            total = canvas.new_zeros(())
+            for loss, target in zip(self._losses, targets, strict=True):
+                total = total + loss.compare(shown, target)
             if self._style is not None:
                 total = total + self._objective.style_weight * self._style(shown)
             return len(canvas) * total
@@ -235,24 +236,22 @@ class _Comparison:
 def _feature_losses(objective: Objective) -> list[FeatureLoss]:
     """One for each network."""
     weights = objective.weights or [_CONTENT_WEIGHT] * len(objective.layers)
-    layers: dict[str | FeatureNetwork, list[tuple[str, float]]] = {}
+    of_network: dict[str | FeatureNetwork, list[tuple[str, float]]] = {}
     for layer, weight in zip(objective.layers, weights, strict=True):
-        network, _, name = layer.rpartition(":")
-        layers.setdefault(network or objective.network, []).append((name, weight))
-    losses = []
-    for index, (network, found) in enumerate(layers.items()):
-        names, of_each = zip(*found, strict=True)
-        losses.append(
-            FeatureLoss(
-                _network(network),
-                names,
-                of_each,
-                gram_weight=objective.gram_weight,
-                norm=objective.norm,
-                pixel_weight=objective.pixel_weight if index == 0 else 0.0,
-            )
+        prefix, _, name = layer.rpartition(":")
+        of_network.setdefault(prefix or objective.network, []).append((name, weight))
+    return [
+        FeatureLoss(
+            _network(network),
+            [name for name, _ in layers],
+            [weight for _, weight in layers],
+            gram_weight=objective.gram_weight,
+            norm=objective.norm,
+            # Pixels are the same to every network.
+            pixel_weight=0.0 if index else objective.pixel_weight,
         )
-    return losses
+        for index, (network, layers) in enumerate(of_network.items())
+    ]
 
 
 def _network(network: str | FeatureNetwork) -> FeatureNetwork:

@@ -7,7 +7,7 @@ EfficientNet-Lite0 is the default of the feature loss, and either network gets p
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,24 +19,10 @@ from neural_paint.painters.npx_critic import NPXCritic
 from neural_paint.painters.training.config import NPXConfig
 from neural_paint.painters.training.losses import critic_cross_entropy, painter_cross_entropy
 from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
-from neural_paint.perception import FeatureLoss, load_network
+from neural_paint.perception import NPX_TERMS, FeatureLoss, load_network
 
-
-class _Features(NamedTuple):
-    """A network, its activations of a fourth, an eighth and a sixteenth of the picture's size, and what these, and
-    their Gram matrices, count for next to pixels."""
-
-    network: str
-    layers: tuple[str, str, str]
-    weights: tuple[float, float, float]
-    gram_weight: float
-
-
-_FEATURES = {
-    "efficientnet-lite0": _Features("efficientnet-lite0", ("expand3", "expand5", "expand9"), (0.5, 1.5, 0.2), 50.0),
-    # Layers 22, 32 and 42, as published.
-    "vgg16-bn": _Features("vgg16_bn", ("relu3_3", "relu4_3", "relu5_3"), (5.0, 15.0, 2.0), 5_000.0),
-}
+# What settings call the networks.
+_NETWORKS = {"efficientnet-lite0": "efficientnet-lite0", "vgg16-bn": "vgg16_bn"}
 
 
 class NPXRecipe(Recipe):
@@ -48,10 +34,11 @@ class NPXRecipe(Recipe):
         self.config = config
         self.painter = cast(NPXPainter, make_painter(config.recipe, config.painter))
         self.critic = NPXCritic(config.critic_width, config.dropout)
-        features = _FEATURES[config.features]
-        weights = features.weights if config.feature_weights is None else config.feature_weights
-        gram_weight = features.gram_weight if config.gram_weight is None else config.gram_weight
-        loss = FeatureLoss(load_network(features.network), features.layers, weights, gram_weight)
+        network = _NETWORKS[config.features]
+        terms = NPX_TERMS[network]
+        weights = terms.weights if config.feature_weights is None else config.feature_weights
+        gram_weight = terms.gram_weight if config.gram_weight is None else config.gram_weight
+        loss = FeatureLoss(load_network(network), terms.layers, weights, gram_weight)
         self.feature_loss = loss.to(setting.device)
         self._add("painter", self.painter)
         self._add("critic", self.critic)

@@ -1,0 +1,152 @@
+"""A step of intrinsic style transfer, 256 strokes on 288 x 288, next to the published loop, and where its time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytest
+import stitched_loop
+import torch
+import torch.nn.functional as F
+from patch_cases import function, implementation
+from published_stylize import Stylize
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch import Tensor
+
+from neural_paint import ActionStrokes
+from neural_paint.io import demo_photo, load_image
+from neural_paint.media import Medium, named_medium
+from neural_paint.painters import GANPainter, Grid, NeuralCanvas
+from neural_paint.perception import STYLE_TF, FeatureLoss, load_network
+from neural_paint.tasks import stylize
+from neural_paint.tasks.composition import Composition
+from neural_paint.testing import TOLERANCES, assert_image_close
+
+LAYER = "expand5"
+
+
+class Case(NamedTuple):
+    """The published grid: blocks of 64 pixels that overlap by half."""
+
+    blocks: int
+    strokes: int  # on each block
+
+    def __str__(self) -> str:
+        height, width = self.grid.size
+        return f"{width}x{height}, {self.grid.num_strokes} strokes"
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.blocks, self.blocks, overlap=32, strokes_per_block=self.strokes)
+
+    def photo(self) -> Tensor:
+        photo = load_image(demo_photo())
+        return F.interpolate(photo, self.grid.size, mode="bilinear", antialias=True).clamp(0, 1)
+
+    def scene(self) -> dict[str, Tensor]:
+        background = torch.ones(1, 3, *self.grid.size)
+        return {
+            "patches": torch.rand(1, self.grid.num_strokes, 64, 64),
+            "transform": self.grid.transform(background)[None],
+            "background": background,
+            "color": torch.rand(1, self.grid.num_strokes, 3),
+        }
+
+
+PUBLISHED, SMALL = Case(8, 4), Case(2, 1)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("name", ["cpp", "loop"])
+def bench_canvas(benchmark: BenchmarkFixture, peak_memory: Any, name: str) -> None:
+    """The canvas alone, forward and backward, masks given."""
+    case = SMALL if name == "loop" and benchmark.disabled else PUBLISHED
+    run = function(implementation(name), case.scene(), "forward and backward")
+    _time(benchmark, peak_memory, run, f"the canvas alone, {case}", "stylize", name, slow=name == "loop")
+
+
+@pytest.mark.parametrize("name", ["a GAN painter", "the dab painter", "oil", "loop"])
+def bench_step(benchmark: BenchmarkFixture, peak_memory: Any, name: str) -> None:
+    """Canvas, views, network, and all of it backwards, and Adam. The loop has the GAN painter, and our network."""
+    case = SMALL if name == "loop" and benchmark.disabled else PUBLISHED
+    if name == "loop":
+        published = Stylize(GANPainter().freeze(), case.grid, load_network(), LAYER, case.photo())
+        run: Callable[[], object] = published.step
+    else:
+        run = partial(next, stylize(case.photo(), _medium(name), case.grid.num_strokes, steps=100_000))
+    _time(benchmark, peak_memory, run, f"a step, {case}", "stylize", name, slow=name == "loop")
+
+
+@pytest.mark.parametrize("part", ["strokes, GAN painter", "strokes, dab painter", "strokes, oil", "views", "network"])
+def bench_part(benchmark: BenchmarkFixture, peak_memory: Any, part: str) -> None:
+    """What a step is made of: strokes and their canvas, with Adam; views of canvas and photograph; what the network
+    sees in both. All with what they take backwards."""
+    photo = PUBLISHED.photo()
+    generator = torch.Generator().manual_seed(0)
+    image = photo.clone().requires_grad_()
+    views = STYLE_TF.draw(1, PUBLISHED.grid.size, generator)
+    if part == "views":
+        run: Callable[[], object] = lambda: (views(photo), torch.autograd.grad(views(image).sum(), image))  # noqa: E731
+    elif part == "network":
+        loss = FeatureLoss(load_network(), [LAYER], [100.0], gram_weight=0, pixel_weight=0)
+        run = lambda: torch.autograd.grad(loss(image, photo), image)  # noqa: E731
+    else:
+        medium = _medium({"GAN painter": "a GAN painter", "dab painter": "the dab painter"}.get(part[9:], part[9:]))
+        size, strokes = PUBLISHED.grid.size, PUBLISHED.grid.num_strokes
+        composition = Composition(1, size, strokes, medium, photo=photo, generator=generator, like=photo)
+        run = partial(composition.step, lambda canvas: canvas.square().mean(), 1.0)
+    _time(benchmark, peak_memory, run, f"parts of a step, {PUBLISHED}", "stylize parts", part)
+
+
+def _medium(name: str) -> Medium:
+    if name == "a GAN painter":
+        return Medium(GANPainter().freeze(), 1.0, block=64, overlap=32)
+    return named_medium("neural" if name == "the dab painter" else name)
+
+
+def _time(
+    benchmark: BenchmarkFixture,
+    peak_memory: Any,
+    run: Callable[[], object],
+    case: str,
+    table: str,
+    name: str,
+    slow: bool = False,
+) -> None:
+    benchmark.group = case
+    benchmark.extra_info.update(
+        {"table": table, "case": case, "pass": "forward and backward", "backend": name, "peak_mib": None}
+    )
+    if slow:
+        benchmark.pedantic(run, rounds=3, warmup_rounds=0 if benchmark.disabled else 1)
+    else:
+        benchmark.pedantic(run, rounds=20, warmup_rounds=2)
+    if not benchmark.disabled:
+        benchmark.extra_info["peak_mib"] = peak_memory(run)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def parity() -> None:
+    """Both paint the same picture of the same actions, and the loss of both is the same."""
+    painter, grid = GANPainter().freeze(), SMALL.grid
+    actions = torch.rand(1, grid.num_strokes, 12)
+    expected = stitched_loop.paint(painter, actions, grid)
+    tolerance = TOLERANCES[torch.float32, "brush"]
+    assert_image_close(NeuralCanvas(painter, grid)(actions), expected.double(), tolerance)
+    corner = grid.transform(actions)[None, :, :, 2]
+    place = torch.cat([corner, torch.full_like(corner[..., :1], 64.0)], -1)
+    stamps = ActionStrokes(actions=actions, place=place).to_stamps(painter)
+    composed = implementation("cpp")(
+        patches=stamps.patches, transform=stamps.transform, color=stamps.color, background=torch.ones_like(expected)
+    )
+    assert_image_close(composed, expected.double(), tolerance)
+    network, photo = load_network(), SMALL.photo()
+    loss = FeatureLoss(network, [LAYER], [100.0], gram_weight=0, pixel_weight=0)(expected, photo)
+    seen = network.features(torch.cat([expected, photo]), [LAYER])[0]
+    torch.testing.assert_close(loss, 100 * (seen[0] - seen[1]).abs().mean(), rtol=1e-4, atol=0)

@@ -1,0 +1,257 @@
+"""`neural-paint stylize`: a photograph painted in a medium, as a classifier sees it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from neural_paint.chosen_painter import Painters, Weights, chosen_tool
+from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
+from neural_paint.finished_work import FAILURES
+from neural_paint.io import ImageError, demo_photo, load_brush
+from neural_paint.media import MEDIA, NEURAL, Medium, named_medium, neural_medium
+from neural_paint.paint_jobs import plan_jobs
+from neural_paint.painters import NeuralPainter
+from neural_paint.painting_files import VideoOptions
+from neural_paint.perception import DEFAULT_NETWORK, network_names
+from neural_paint.progress import reason, say
+from neural_paint.stylizing import StylizeOptions, stylize_photo
+from neural_paint.tasks.presets import PRESETS, Preset
+from neural_paint.tasks.stylize import DEFAULT_STEPS, DEFAULT_STROKES, Objective, Start, StyleLoss
+
+_DEFAULT_MEDIUM, _DEFAULT_FIT = "oil", 288
+
+
+def stylize(
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The painting to write: .png, .jpg or .webp.", show_default=False
+        ),
+    ],
+    photo: Annotated[Path | None, typer.Argument(help="The photograph.", metavar="PHOTO", show_default=False)] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Paint the photograph that comes with the program.")] = False,
+    medium: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"One of {', '.join(MEDIA)}, or an image file to stamp. [default: {_DEFAULT_MEDIUM}]",
+            show_default=False,
+        ),
+    ] = None,
+    strokes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=f"Number of strokes. [default: {DEFAULT_STROKES}]",
+            callback=within(1, 1_000_000),
+            show_default=False,
+        ),
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A layer of the network in which painting and photograph are to be alike; may be given several times. "
+            "Early ones keep to the photograph, late ones are free. One of another network is vgg19:relu3_1. "
+            "[default: expand5]",
+            show_default=False,
+        ),
+    ] = None,
+    network: Annotated[
+        str,
+        typer.Option(metavar="NAME", help=f"What looks: {', '.join(network_names())}, or timm/<a model of timm>."),
+    ] = DEFAULT_NETWORK,
+    style: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="IMAGE", help="A picture in whose style to paint; else the medium makes it.", show_default=False
+        ),
+    ] = None,
+    style_loss: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="How styles are compared: gram, or transport (which takes pip install POT)."),
+    ] = "gram",
+    style_weight: Annotated[
+        float,
+        typer.Option(metavar="X", help="What the style counts for next to the content.", callback=within(0, 1e9)),
+    ] = 1.0,
+    grey: Annotated[bool, typer.Option("--grey", help="Greys alone.")] = False,
+    palette: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLORS",
+            help='These colours alone, such as "#1b1b1b,white,tomato"; or so many of the photograph, such as 6.',
+            show_default=False,
+        ),
+    ] = None,
+    thin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="Strokes no wider than this, in hundredths of the painting's longer side.",
+            callback=within(0.05, 100),
+            show_default=False,
+        ),
+    ] = None,
+    opaque: Annotated[bool, typer.Option("--opaque", help="Strokes that cover what is below.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where strokes begin: photo (placed on it, in its colours) or random. [default: photo]",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Settings that were published, where others are not given: {', '.join(PRESETS)}.",
+            show_default=False,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=f"Steps of optimisation. [default: {DEFAULT_STEPS}]",
+            callback=within(1, 10_000_000),
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", help="Seconds of optimisation, instead of --steps.", callback=within(0.001, 1_000_000)
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX",
+            help="Longest side of the painting in pixels. [default: that of the photograph]",
+            callback=within(1, 65_500),
+            show_default=False,
+        ),
+    ] = None,
+    fit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX",
+            help="Longest side of the reduced photograph that is looked at: more shows finer detail and takes longer. "
+            f"[default: {_DEFAULT_FIT}]",
+            callback=within(32, 4_096),
+            show_default=False,
+        ),
+    ] = None,
+    weights: Weights = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Of the random numbers: equal seeds and steps give equal paintings on one CPU.",
+            callback=within(0, 2**63 - 1),
+        ),
+    ] = 0,
+    device: Device = "auto",
+    save: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write the strokes, which `render` paints again: .safetensors or .json. Only the ending, such as "
+            "--save .json, calls the file as the painting is.",
+            show_default=False,
+        ),
+    ] = None,
+    video: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a time-lapse, stroke by stroke: .mp4 or .gif, or only the ending.",
+            show_default=False,
+        ),
+    ] = None,
+    video_seconds: VideoSeconds = 10,
+    video_size: VideoSize = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also paint with layer after layer of the network, and write a contact sheet of that.",
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Paint what a classifier sees in a photograph: the medium makes the style. Ctrl-C stops early and writes it as it
+    is then."""
+    if (photo is not None) == demo:
+        raise typer.BadParameter("give either a photograph or --demo", param_hint="PHOTO")
+    if steps is not None and seconds is not None:
+        raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="--seconds")
+    published = _preset(preset)
+    name = medium or (published.medium if published else _DEFAULT_MEDIUM)
+    drawn_with, record = _medium(name, weights, device)
+    try:
+        objective = published.objective(network) if published else Objective(network=network)
+        if layer:
+            objective = replace(objective, layers=layer, weights=None)
+        (job,) = plan_jobs([photo or demo_photo()], output, save, video, _file_of(name, weights))
+        options = StylizeOptions(
+            medium=drawn_with,
+            objective=replace(objective, style_loss=cast(StyleLoss, style_loss), style_weight=style_weight),
+            style=style,
+            strokes=strokes or (published.strokes if published else DEFAULT_STROKES),
+            steps=steps or (published.steps if published and seconds is None else None),
+            seconds=seconds,
+            start=cast(Start, start) or (published.start if published else "photo"),
+            canvas=published.canvas if published and fit is None else None,
+            fit=fit or _DEFAULT_FIT,
+            size=size,
+            grey=grey,
+            palette=palette,
+            thin=thin,
+            opaque=opaque,
+            seed=seed,
+            device=device,
+            record=record | ({"preset": preset} if preset else {}),
+            video=VideoOptions(video_seconds, video_size),
+            sheet=sheet,
+        )
+        return stylize_photo(job, options)
+    except KeyboardInterrupt:
+        say("interrupted before the painting was written")
+        return 130
+    except FAILURES as error:
+        text = reason(error)
+        say(text if isinstance(error, (ImageError, OSError, ValueError)) else f"cannot paint: {text}")
+        return 1
+
+
+def _preset(name: str | None) -> Preset | None:
+    if name is not None and name not in PRESETS:
+        raise typer.BadParameter(f"must be one of {', '.join(PRESETS)}, got {name}", param_hint="'--preset'")
+    return None if name is None else PRESETS[name]
+
+
+def _medium(name: str, weights: Path | None, device: str) -> tuple[Medium, dict[str, Any]]:
+    """The medium, and what a stroke file says of it."""
+    if name == NEURAL:
+        tool = chosen_tool(Painters.neural, None, weights, False, device)
+        assert isinstance(tool.brush, NeuralPainter)
+        return neural_medium(tool.brush), {"medium": name, **tool.record}
+    if weights is not None:
+        raise typer.BadParameter(f"it is for --medium {NEURAL}", param_hint="'--weights'")
+    if name in MEDIA:
+        return named_medium(name), {"medium": name}
+    if not Path(name).exists():
+        what = f"must be one of {', '.join(MEDIA)}, or an image file, and there is no file {name}"
+        raise typer.BadParameter(what, param_hint="'--medium'")
+    return Medium(load_brush(name)), {"medium": Path(name).name}
+
+
+def _file_of(medium: str, weights: Path | None) -> Path | None:
+    return weights if medium in MEDIA else Path(medium)
