@@ -20,7 +20,7 @@ from neural_paint.tasks.bloom import Bloom
 from neural_paint.tasks.class_objective import ClassObjective
 from neural_paint.tasks.visualize import VisualizeStep, classified, visualize
 
-PLAIN = ClassObjective(against=0.0, transform=Transform(), views=1, view_size=16, spotlight=0.0)
+PLAIN = ClassObjective(against=0.0, transform=Transform(), views=1, view_sizes=(16, 16), spotlight=0.0, missing=0.0)
 SMALL = {"strokes": 20, "size": 40}
 LEMON = 951
 
@@ -39,7 +39,7 @@ class Colors(FeatureNetwork):
 
 
 def loss_of(objective: ClassObjective, canvas: Tensor, *networks: FeatureNetwork, label: int = 0) -> Tensor:
-    return objective.drawn(networks or [Colors()], label, torch.Generator().manual_seed(0))(canvas)
+    return objective.drawn(networks or [Colors()], label, 0.0, torch.Generator().manual_seed(0))(canvas)
 
 
 def painted(label: str | int = "lemon", steps: int = 3, **options: object) -> list[VisualizeStep]:
@@ -47,7 +47,7 @@ def painted(label: str | int = "lemon", steps: int = 3, **options: object) -> li
 
 
 def test_paints_what_the_network_takes_for_the_label() -> None:
-    objective = ClassObjective(view_size=64, views=2)
+    objective = ClassObjective(view_sizes=(64, 64), views=2)
     steps = painted(steps=40, strokes=40, size=64, objective=objective)
     first, last = steps[0], steps[-1]
     assert first.probability().shape == (1, 1) and last.label == LEMON
@@ -86,9 +86,33 @@ def test_spotlight_hides_the_corners(spotlight: float, seen: bool) -> None:
 
 def test_spotlight_stands_on_another_color_each_time() -> None:
     objective = replace(PLAIN, spotlight=1.0)
-    ask = objective.drawn([Colors()], 0, torch.Generator().manual_seed(0))
+    ask = objective.drawn([Colors()], 0, 0.0, torch.Generator().manual_seed(0))
     canvas = torch.rand(1, 3, 16, 16)
     assert ask(canvas) != ask(canvas)
+
+
+@pytest.mark.parametrize(("progress", "side"), [(0.0, 10), (0.35, 15), (0.7, 20), (1.0, 20)])
+def test_views_grow(progress: float, side: int) -> None:
+    sides = []
+
+    class Watched(Colors):
+        def forward(self, images: Tensor) -> Tensor:
+            sides.append(images.shape[3])
+            return super().forward(images)
+
+    generator = torch.Generator().manual_seed(0)
+    replace(PLAIN, view_sizes=(10, 20)).drawn([Watched()], 0, progress, generator)(torch.rand(1, 3, 16, 16))
+    assert sides == [side]
+
+
+def test_missing_strokes_are_handed_out() -> None:
+    steps = painted(0, 2, networks=Colors(), objective=replace(PLAIN, missing=1.0))
+    assert not torch.equal(steps[0].canvas, steps[0].background[:, :, None, None].expand_as(steps[0].canvas))
+    # Nothing of what was not there is moved.
+    assert torch.equal(steps[0].canvas, steps[1].canvas)
+    assert torch.allclose(steps[0].loss, -steps[0].background[0, 0])
+    kept = replace(PLAIN, missing=0.25).kept((2, 4000), torch.Generator().manual_seed(0))
+    assert kept is not None and 0.73 < kept.float().mean() < 0.77
 
 
 def test_equal_seeds_give_equal_paintings() -> None:
@@ -175,7 +199,8 @@ def test_rejects_what_is_no_classifier_and_no_medium() -> None:
         ({"score": "loss"}, "score must be one of logit, probability, got 'loss'"),
         ({"against": -1.0}, "against must be >= 0 and finite, got -1.0"),
         ({"views": 0}, "views must be at least 1, got 0"),
-        ({"view_size": 0}, "view_size must be at least 1, got 0"),
+        ({"view_sizes": (0, 9)}, r"view_sizes must be two sides of at least 1, got \(0, 9\)"),
+        ({"missing": -0.5}, r"missing must be in \[0, 1\], got -0.5"),
         ({"spotlight": 1.5}, r"spotlight must be in \[0, 1\], got 1.5"),
     ],
 )

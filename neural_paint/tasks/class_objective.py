@@ -19,6 +19,8 @@ VIEWS = Transform(pad=16, jitter=32, scales=(0.8, 0.9, 1.0, 1.1, 1.25), degrees=
 _RIVALS = 10
 # The disc that a spotlight shows, and its soft rim, in halves of the canvas's sides.
 _DISC, _RIM = 1.0, 0.3
+# Views have their last size from this share of the budget on.
+_GROWN_AT = 0.7
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,12 @@ class ClassObjective:
         transform: how views are drawn, each for itself. Published: `CLASS_TF` and `CLASS_PT` of
             `neural_paint.perception`.
         views: of each canvas in a step. Published: 5 (TensorFlow) and 3 (PyTorch), all with one draw in the former.
-        view_size: side of a view in pixels. Published: 224. Less is faster, and gives larger shapes.
+        view_sizes: side of a view in pixels, at first and in the end, which is reached at 70 % of the budget: in small
+            views large shapes come about, and in larger ones what only other networks would miss. Published: 224.
         spotlight: share of the views that show only a disc about the middle, on a plain random colour, so that
             what the networks look for comes to the middle. Published: 0.
+        missing: share of the strokes, others in each step, that are left out: what shows does not hang on any of them.
+            Published: 0.
 
     Raises:
         ValueError: an attribute is out of range.
@@ -45,33 +50,45 @@ class ClassObjective:
     against: float = 0.3
     transform: Transform = VIEWS
     views: int = 4
-    view_size: int = 144
+    view_sizes: tuple[int, int] = (112, 208)
     spotlight: float = 0.5
+    missing: float = 0.2
 
     def __post_init__(self) -> None:
         if self.score not in get_args(Score):
             raise ValueError(f"score must be one of {', '.join(get_args(Score))}, got {self.score!r}")
         if not 0 <= self.against < math.inf:
             raise ValueError(f"against must be >= 0 and finite, got {self.against}")
-        for name in ("views", "view_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.spotlight <= 1:
-            raise ValueError(f"spotlight must be in [0, 1], got {self.spotlight}")
+        if self.views < 1:
+            raise ValueError(f"views must be at least 1, got {self.views}")
+        if len(self.view_sizes) != 2 or min(self.view_sizes) < 1:
+            raise ValueError(f"view_sizes must be two sides of at least 1, got {self.view_sizes}")
+        for name in ("spotlight", "missing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
     def drawn(
-        self, networks: Sequence[FeatureNetwork], label: int, generator: torch.Generator
+        self, networks: Sequence[FeatureNetwork], label: int, progress: float, generator: torch.Generator
     ) -> Callable[[Tensor], Tensor]:
-        """(B, 3, H, W) canvases -> () loss, the sum over them, in views that are drawn when it is called."""
+        """(B, 3, H, W) canvases -> () loss, the sum over them, in views that are drawn when it is called.
+
+        `progress` is the share of the budget that is used up.
+        """
+        first, last = self.view_sizes
+        side = round(first + (last - first) * min(progress / _GROWN_AT, 1.0))
 
         def ask(canvas: Tensor) -> Tensor:
             shown = self._lit(canvas.repeat_interleave(self.views, 0), generator)
             height, width = shown.shape[2:]
-            seen = self.transform.draw(len(shown), (height, width), generator, self.view_size)(shown)
+            seen = self.transform.draw(len(shown), (height, width), generator, side)(shown)
             scores = torch.stack([self._score(network(seen), label) for network in networks])
             return -scores.mean(0).sum() / self.views
 
         return ask
+
+    def kept(self, shape: tuple[int, int], generator: torch.Generator) -> Tensor | None:
+        """Mask of the strokes, of that shape (B, N), that are not missing in this step; None: none is."""
+        return torch.rand(shape, generator=generator) >= self.missing if self.missing else None
 
     def _score(self, logits: Tensor, label: int) -> Tensor:
         if self.score == "probability":

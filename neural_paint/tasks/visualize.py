@@ -70,7 +70,7 @@ def visualize(
     label: str | int,
     *,
     networks: str | FeatureNetwork | Sequence[str | FeatureNetwork] = DEFAULT_NETWORK,
-    medium: str | Medium = "oil",
+    medium: str | Medium = "round",
     strokes: int = DEFAULT_STROKES,
     size: int | tuple[int, int] = DEFAULT_SIZE,
     batch: int = 1,
@@ -175,8 +175,9 @@ def _optimise(
 ) -> Iterator[VisualizeStep]:
     while True:
         is_last = budget.is_last
-        ask = objective.drawn(networks, label, generator)
-        step = composition.step(ask, speed * rate(budget.progress), is_last=is_last)
+        ask = objective.drawn(networks, label, budget.progress, generator)
+        kept = objective.kept(composition.shape, generator)
+        step = composition.step(ask, speed * rate(budget.progress), kept=kept, is_last=is_last)
         budget.end_step()
         yield VisualizeStep(
             budget.index - 1,
