@@ -6,6 +6,7 @@ from neural_paint.perception.feature_loss import FeatureLoss
 from neural_paint.perception.labels import find_label, label_name, search_labels
 from neural_paint.perception.network import FeatureNetwork, NetworkMissing
 from neural_paint.perception.published_terms import NPX_TERMS
+from neural_paint.perception.style_loss import GramStyleLoss, StyleMissing, TransportStyleLoss
 from neural_paint.perception.transforms import CLASS_PT, CLASS_TF, STYLE_PT, STYLE_TF, Transform, Views
 
 __all__ = [
@@ -18,8 +19,11 @@ __all__ = [
     "EfficientNetLite",
     "FeatureLoss",
     "FeatureNetwork",
+    "GramStyleLoss",
     "NetworkMissing",
+    "StyleMissing",
     "Transform",
+    "TransportStyleLoss",
     "Views",
     "find_label",
     "label_name",

@@ -91,10 +91,10 @@ class _Block(nn.Module):
         self._project_conv = nn.Conv2d(width, outputs, 1)
 
     def expanded(self, x: Tensor) -> Tensor:
-        return F.relu6(self._expand_conv(x), inplace=True) if self.expands else x
+        return F.relu6(self._expand_conv(x)) if self.expands else x
 
     def reduced(self, x: Tensor, expanded: Tensor) -> Tensor:
-        y = self._project_conv(F.relu6(self._depthwise_conv(expanded), inplace=True))
+        y = self._project_conv(F.relu6(self._depthwise_conv(expanded)))
         return y.add_(x) if self.adds else y
 
 
@@ -153,7 +153,7 @@ class EfficientNetLite(FeatureNetwork):
         x = self._stem(images)
         for block in self._of_blocks():
             x = block.reduced(x, block.expanded(x))
-        x = F.relu6(self._conv_head(x), inplace=True)
+        x = F.relu6(self._conv_head(x))
         return self._fc(x.mean((2, 3)))
 
     def features(self, images: Tensor, layers: Sequence[str]) -> list[Tensor]:
@@ -171,7 +171,7 @@ class EfficientNetLite(FeatureNetwork):
         return (block for block in self._blocks if isinstance(block, _Block))
 
     def _stem(self, images: Tensor) -> Tensor:
-        return F.relu6(self._conv_stem((images - _MIDDLE) * _GAIN), inplace=True)
+        return F.relu6(self._conv_stem((images - _MIDDLE) * _GAIN))
 
 
 # Which of the batch normalisations that stand beside it a convolution is followed by.

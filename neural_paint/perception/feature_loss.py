@@ -69,7 +69,7 @@ class FeatureLoss(nn.Module):
     @torch.no_grad()
     def targets(self, images: Tensor) -> Targets:
         """What `compare` needs of targets, for those that stay the same."""
-        return self._seen(images)
+        return self._seen(images.detach())
 
     def compare(self, images: Tensor, targets: Targets) -> Tensor:
         """Images (M, 3, H, W) against `targets` of the same shape."""
