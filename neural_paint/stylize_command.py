@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
-from neural_paint.chosen_painter import Painters, Weights, chosen_tool
+from neural_paint.chosen_medium import chosen_medium
+from neural_paint.chosen_painter import Weights
 from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
 from neural_paint.finished_work import FAILURES
-from neural_paint.io import ImageError, demo_photo, load_brush
-from neural_paint.media import MEDIA, NEURAL, Medium, named_medium, neural_medium
+from neural_paint.io import ImageError, demo_photo
+from neural_paint.media import MEDIA
 from neural_paint.paint_jobs import plan_jobs
-from neural_paint.painters import NeuralPainter
 from neural_paint.painting_files import VideoOptions
 from neural_paint.perception import DEFAULT_NETWORK, network_names
 from neural_paint.progress import reason, say
@@ -194,14 +194,14 @@ def stylize(
         raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="--seconds")
     published = _preset(preset)
     name = medium or (published.medium if published else _DEFAULT_MEDIUM)
-    drawn_with, record = _medium(name, weights, device)
+    chosen = chosen_medium(name, weights, device)
     try:
         objective = published.objective(network) if published else Objective(network=network)
         if layer:
             objective = replace(objective, layers=layer, weights=None)
-        (job,) = plan_jobs([photo or demo_photo()], output, save, video, _file_of(name, weights))
+        (job,) = plan_jobs([photo or demo_photo()], output, save, video, chosen.file)
         options = StylizeOptions(
-            medium=drawn_with,
+            medium=chosen.medium,
             objective=replace(objective, style_loss=cast(StyleLoss, style_loss), style_weight=style_weight),
             style=style,
             strokes=strokes or (published.strokes if published else DEFAULT_STROKES),
@@ -217,7 +217,7 @@ def stylize(
             opaque=opaque,
             seed=seed,
             device=device,
-            record=record | ({"preset": preset} if preset else {}),
+            record={**chosen.record, **({"preset": preset} if preset else {})},
             video=VideoOptions(video_seconds, video_size),
             sheet=sheet,
         )
@@ -235,23 +235,3 @@ def _preset(name: str | None) -> Preset | None:
     if name is not None and name not in PRESETS:
         raise typer.BadParameter(f"must be one of {', '.join(PRESETS)}, got {name}", param_hint="'--preset'")
     return None if name is None else PRESETS[name]
-
-
-def _medium(name: str, weights: Path | None, device: str) -> tuple[Medium, dict[str, Any]]:
-    """The medium, and what a stroke file says of it."""
-    if name == NEURAL:
-        tool = chosen_tool(Painters.neural, None, weights, False, device)
-        assert isinstance(tool.brush, NeuralPainter)
-        return neural_medium(tool.brush), {"medium": name, **tool.record}
-    if weights is not None:
-        raise typer.BadParameter(f"it is for --medium {NEURAL}", param_hint="'--weights'")
-    if name in MEDIA:
-        return named_medium(name), {"medium": name}
-    if not Path(name).exists():
-        what = f"must be one of {', '.join(MEDIA)}, or an image file, and there is no file {name}"
-        raise typer.BadParameter(what, param_hint="'--medium'")
-    return Medium(load_brush(name)), {"medium": Path(name).name}
-
-
-def _file_of(medium: str, weights: Path | None) -> Path | None:
-    return weights if medium in MEDIA else Path(medium)

@@ -71,7 +71,7 @@ def visualize(
         ),
     ] = None,
     medium: Annotated[
-        str, typer.Option(metavar="NAME", help=f"What is painted with: {', '.join(MEDIA)}.")
+        str, typer.Option(metavar="NAME", help=f"One of {', '.join(MEDIA)}, or an image file to stamp.")
     ] = _DEFAULT_MEDIUM,
     weights: Weights = None,
     strokes: Annotated[
@@ -187,7 +187,7 @@ def visualize(
     )
     try:
         files = _files(batch, output, save, video, bloom)
-        _check_names(files, sheet, weights)
+        _check_names(files, sheet, used.file)
     except ValueError as error:
         raise typer.BadParameter(reason(error), param_hint="'--output'") from None
     try:
@@ -263,9 +263,9 @@ def _files(count: int, picture: Path, save: Path | None, video: Path | None, blo
     return named
 
 
-def _check_names(files: list[Files], sheet: Path | None, weights: Path | None) -> None:
-    """ValueError where two outputs are one file, or one of them the painter."""
-    taken = set() if weights is None else {weights.resolve()}
+def _check_names(files: list[Files], sheet: Path | None, medium: Path | None) -> None:
+    """ValueError where two outputs are one file, or one of them is what is painted with."""
+    taken = set() if medium is None else {medium.resolve()}
     for path in [*(path for each in files for path in each.outputs), *([] if sheet is None else [sheet])]:
         if path.resolve() in taken:
             raise ValueError(f"cannot write {path}: it is written to or read from already")
