@@ -12,7 +12,7 @@ class _Twice(FeatureNetwork):
     layers = ("one", "two")
 
     def features(self, images, layers):
-        self._check_layers(layers)
+        self.check_layers(layers)
         return [{"one": images, "two": 2 * images[:, :2]}[layer] for layer in layers]
 
 

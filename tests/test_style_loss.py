@@ -18,7 +18,7 @@ class _Blurred(FeatureNetwork):
     layers = ("colors", "products")
 
     def features(self, images, layers):
-        self._check_layers(layers)
+        self.check_layers(layers)
         small = F.avg_pool2d(images, 2)
         products = torch.cat([small * small.roll(1, 1), small], 1)
         return [{"colors": images, "products": products}[layer] for layer in layers]

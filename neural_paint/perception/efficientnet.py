@@ -157,7 +157,7 @@ class EfficientNetLite(FeatureNetwork):
         return self._fc(x.mean((2, 3)))
 
     def features(self, images: Tensor, layers: Sequence[str]) -> list[Tensor]:
-        self._check_layers(layers)
+        self.check_layers(layers)
         x = self._stem(images)
         found = {"stem": x}
         for i, block in enumerate(self._of_blocks()):

@@ -54,6 +54,7 @@ class FeatureLoss(nn.Module):
             raise ValueError(f"there must be a weight for each of {len(layers)} layers, got {len(weights)}")
         if norm not in ("l1", "l2"):
             raise ValueError(f"norm must be 'l1' or 'l2', got {norm!r}")
+        network.check_layers(layers)
         super().__init__()
         self.network = network
         self.layers = tuple(layers)

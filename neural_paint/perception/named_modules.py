@@ -63,7 +63,7 @@ class NamedModules(FeatureNetwork):
         return self.network((images - self.mean) / self.deviation)
 
     def features(self, images: Tensor, layers: Sequence[str]) -> list[Tensor]:
-        self._check_layers(layers)
+        self.check_layers(layers)
         if not layers:
             return []
         found: dict[str, Tensor] = {}

@@ -38,7 +38,8 @@ class FeatureNetwork(nn.Module):
         """Stays in eval mode: its normalisation is that of ImageNet."""
         return super().train(False)
 
-    def _check_layers(self, layers: Sequence[str]) -> None:
+    def check_layers(self, layers: Sequence[str]) -> None:
+        """ValueError where `features` has no layer of such a name."""
         for layer in layers:
             if layer not in self.layers:
                 raise ValueError(f"layers must be of {', '.join(self.layers)}, got {layer!r}")

@@ -36,6 +36,7 @@ class GramStyleLoss(nn.Module):
 
     def __init__(self, network: FeatureNetwork, layers: Sequence[str], weights: Sequence[float] | None = None) -> None:
         super().__init__()
+        network.check_layers(layers)
         self.network = network
         self.layers = tuple(layers)
         self.weights = (1 / len(self.layers),) * len(self.layers) if weights is None else tuple(weights)
@@ -92,6 +93,7 @@ class TransportStyleLoss(nn.Module):
             raise ValueError(f"samples must be at least 1, got {samples}")
         if entropy <= 0:
             raise ValueError(f"entropy must be above 0, got {entropy}")
+        network.check_layers(layers)
         self._sinkhorn = _load_sinkhorn()
         self.network = network
         self.layers = tuple(layers)

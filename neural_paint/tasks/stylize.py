@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -36,6 +37,7 @@ from neural_paint.tasks.schedule import Budget, rate
 DEFAULT_STEPS, DEFAULT_STROKES = 300, 400
 # Of what a network's layer sees, in the published code.
 _CONTENT_WEIGHT = 100.0
+_STYLE_LAYERS = ("stem", "expand1", "expand3", "expand5", "expand9")
 Start = Literal["photo", "random"]
 StyleLoss = Literal["gram", "transport"]
 _Objective = Callable[[Tensor], Tensor]
@@ -61,7 +63,7 @@ class Objective:
             comparison; None compares them as they are.
         style_loss: what is compared with a picture of a style: "gram", correlations of features (Gatys et al.,
             arXiv:1508.06576), or "transport", their optimal transport (Kolkin et al., arXiv:1904.12785).
-        style_layers: of the network, for that; by default those that the loss is known to work on.
+        style_layers: of the network, for that; by default those of EfficientNet-Lite that are known to work.
         style_weight: of that loss.
 
     Raises:
@@ -156,8 +158,8 @@ def stylize(
     medium = named_medium(medium) if isinstance(medium, str) else medium
     _check(photo, medium, strokes, style, start, steps, seconds, speed)
     photo = photo.detach()
-    compare = _Comparison(objective or Objective(), photo, style)
     generator = torch.Generator().manual_seed(seed)
+    compare = _Comparison(objective or Objective(), photo, style, generator)
     composition = Composition(
         len(photo),
         photo.shape[2:],
@@ -169,7 +171,7 @@ def stylize(
         like=photo,
     )
     budget = Budget(DEFAULT_STEPS if steps is None else steps, seconds, photo.device)
-    return _optimise(composition, compare, budget, speed, generator)
+    return _optimise(composition, compare, budget, speed)
 
 
 def _check(
@@ -202,22 +204,26 @@ def _check(
 class _Comparison:
     """An objective for certain photographs, drawn anew for each step."""
 
-    def __init__(self, objective: Objective, photo: Tensor, style: Tensor | None) -> None:
+    def __init__(self, objective: Objective, photo: Tensor, style: Tensor | None, generator: torch.Generator) -> None:
         self._photo = photo
         self._objective = objective
         self._losses = [loss.to(photo.device, photo.dtype) for loss in _feature_losses(objective)]
-        self._style: GramStyleLoss | TransportStyleLoss | None = None
-        if style is not None:
-            network = _network(objective.network).to(photo.device, photo.dtype)
-            layers: dict[str, Any] = {} if objective.style_layers is None else {"layers": objective.style_layers}
-            kind = GramStyleLoss if objective.style_loss == "gram" else TransportStyleLoss
-            self._style = kind(network, style.to(photo), **layers)
+        self._generator = generator
+        self._style = None if style is None else self._style_loss(style.to(photo))
 
-    def draw(self, generator: torch.Generator) -> _Objective:
+    def _style_loss(self, style: Tensor) -> _Objective:
+        network = _network(self._objective.network).to(style.device, style.dtype)
+        layers = self._objective.style_layers or _STYLE_LAYERS
+        if self._objective.style_loss == "gram":
+            return GramStyleLoss(network, layers).set_style(style)
+        transport = TransportStyleLoss(network, layers).set_style(style, self._generator)
+        return partial(transport, generator=self._generator)
+
+    def draw(self) -> _Objective:
         """The comparison by one random view, (B, 3, H, W) canvases -> (), the sum over them."""
         transform, photo = self._objective.transform or Transform(), self._photo
         height, width = photo.shape[2:]
-        view = transform.draw(len(photo), (height, width), generator)
+        view = transform.draw(len(photo), (height, width), self._generator)
         seen = view(photo)
         targets = [loss.targets(seen) for loss in self._losses]
 
@@ -258,13 +264,11 @@ def _network(network: str | FeatureNetwork) -> FeatureNetwork:
     return load_network(network) if isinstance(network, str) else network
 
 
-def _optimise(
-    composition: Composition, compare: _Comparison, budget: Budget, speed: float, generator: torch.Generator
-) -> Iterator[StylizeStep]:
+def _optimise(composition: Composition, compare: _Comparison, budget: Budget, speed: float) -> Iterator[StylizeStep]:
     while True:
         is_last = budget.is_last
         size = speed * rate(budget.progress)
-        step: CompositionStep = composition.step(compare.draw(generator), size, is_last=is_last)
+        step: CompositionStep = composition.step(compare.draw(), size, is_last=is_last)
         budget.end_step()
         progress = 1.0 if is_last else budget.progress
         loss = step.loss / len(step.canvas)
