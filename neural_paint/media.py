@@ -52,11 +52,11 @@ class Medium:
 
 
 _OF_BRUSHES = {
-    "round": Medium(BRUSHES["round"]),
     "oil": Medium(BRUSHES["oil"]),
     "marker": Medium(BRUSHES["marker"], _WHITE),
     "watercolour": Medium(BRUSHES["watercolour"], _WHITE),
     "dry-brush": Medium(BRUSHES["dry"]),
+    "round": Medium(BRUSHES["round"]),
 }
 NEURAL = "neural"
 # The names that `named_medium` knows.

@@ -104,7 +104,7 @@ def test_interrupt_writes_what_there_is(photo: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ((), "give either a photograph or --demo"),
-        (("--demo", "--medium", "chalk"), "must be one of round, oil, .*, or an image file, and there is no file chalk"),
+        (("--demo", "--medium", "chalk"), "must be one of oil, .*, or an image file, and there is no file chalk"),
         (("--demo", "--preset", "monet"), "must be one of neural-painters, npx, soro, got monet"),
         (("--demo", "--preset", "npx", "--network", "resnet50"), "network must be one of .*, got 'resnet50'"),
         (("--demo", "--layer", "expand99"), "layers must be of stem, .*, got 'expand99'"),

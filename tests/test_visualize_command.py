@@ -84,7 +84,7 @@ def test_search(capsys: pytest.CaptureFixture[str]) -> None:
         (("bee", "-o", "a.png", "--sheet", "a-2.png", "--batch", "2"), "cannot write a-2.png"),
         (("bee", "-o", "a.png", "--network", "efficientnet-lite9"), "'--network': network must be"),
         (("bee", "-o", "a.png", "--judge", "efficientnet-lite9"), "'--judge': network must be"),
-        (("bee", "-o", "a.png", "--medium", "blood"), "'--medium': must be one of round, oil"),
+        (("bee", "-o", "a.png", "--medium", "blood"), "'--medium': must be one of oil, marker"),
         (("bee", "-o", "a.png", "--weights", "w.safetensors"), "'--weights': it is for --medium neural"),
         (("bee", "-o", "a.png", "--grid", "2x2"), "'--grid': it is for --medium neural"),
         (("bee", "-o", "a.png", "--medium", "neural", "--grid", "two"), "'--grid': must be rows x columns"),
