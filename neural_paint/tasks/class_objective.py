@@ -13,14 +13,21 @@ from torch import Tensor
 from neural_paint.perception import FeatureNetwork, Transform
 
 Score = Literal["logit", "probability"]
-# Of the published objectives; a picture that is small, large, turned or mirrored is to be seen as well.
-VIEWS = Transform(pad=16, jitter=32, scales=(0.8, 0.9, 1.0, 1.1, 1.25), degrees=15.0, flip=True)
+# How far views are moved, in shorter sides of the canvas.
+_SHIFT = 0.1
 # Other labels that are held against a picture: those it is most likely to be taken for.
 _RIVALS = 10
 # The disc that a spotlight shows, and its soft rim, in halves of the canvas's sides.
 _DISC, _RIM = 1.0, 0.3
 # Views have their last size from this share of the budget on.
 _GROWN_AT = 0.7
+
+
+def shaken(height: int, width: int) -> Transform:
+    """Views of a canvas of so many pixels moved by up to a tenth, larger or smaller by up to a quarter, turned and
+    mirrored."""
+    shift = round(_SHIFT * min(height, width))
+    return Transform(pad=shift, jitter=2 * shift, scales=(0.8, 0.9, 1.0, 1.1, 1.25), degrees=15.0, flip=True)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class ClassObjective:
             TensorFlow one has and which has hardly a gradient where it is near 0 or 1.
         against: parts of the mean logit of the label's ten strongest rivals that count against the label's; only for
             "logit". Published: 0.
-        transform: how views are drawn, each for itself. Published: `CLASS_TF` and `CLASS_PT` of
+        transform: how views are drawn, each for itself; by default `shaken`. Published: `CLASS_TF` and `CLASS_PT` of
             `neural_paint.perception`.
         views: of each canvas in a step. Published: 5 (TensorFlow) and 3 (PyTorch), all with one draw in the former.
         view_sizes: side of a view in pixels, at first and in the end, which is reached at 70 % of the budget: in small
@@ -48,7 +55,7 @@ class ClassObjective:
 
     score: Score = "logit"
     against: float = 0.3
-    transform: Transform = VIEWS
+    transform: Transform | None = None
     views: int = 4
     view_sizes: tuple[int, int] = (112, 208)
     spotlight: float = 0.5
@@ -80,7 +87,8 @@ class ClassObjective:
         def ask(canvas: Tensor) -> Tensor:
             shown = self._lit(canvas.repeat_interleave(self.views, 0), generator)
             height, width = shown.shape[2:]
-            seen = self.transform.draw(len(shown), (height, width), generator, side)(shown)
+            transform = self.transform or shaken(height, width)
+            seen = transform.draw(len(shown), (height, width), generator, side)(shown)
             scores = torch.stack([self._score(network(seen), label) for network in networks])
             return -scores.mean(0).sum() / self.views
 
