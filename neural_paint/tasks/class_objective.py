@@ -54,7 +54,7 @@ class ClassObjective:
     """
 
     score: Score = "logit"
-    against: float = 0.3
+    against: float = 0.6
     transform: Transform | None = None
     views: int = 4
     view_sizes: tuple[int, int] = (112, 208)

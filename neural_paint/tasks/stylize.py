@@ -35,7 +35,7 @@ from neural_paint.tasks.composition import Composition, CompositionStep
 from neural_paint.tasks.schedule import Budget, rate
 
 DEFAULT_STEPS, DEFAULT_STROKES = 300, 400
-# Of what a network's layer sees, in the published code.
+# Of what a network's layer sees, in the published code, and of a style in its unit.
 _CONTENT_WEIGHT = 100.0
 _STYLE_LAYERS = ("stem", "expand1", "expand3", "expand5", "expand9")
 Start = Literal["photo", "random"]
@@ -64,7 +64,7 @@ class Objective:
         style_loss: what is compared with a picture of a style: "gram", correlations of features (Gatys et al.,
             arXiv:1508.06576), or "transport", their optimal transport (Kolkin et al., arXiv:1904.12785).
         style_layers: of the network, for that; by default those of EfficientNet-Lite that are known to work.
-        style_weight: of that loss.
+        style_weight: of that loss, in hundreds, as losses of content count a hundredfold.
 
     Raises:
         ValueError: an attribute is out of range.
@@ -233,7 +233,7 @@ class _Comparison:
             for loss, target in zip(self._losses, targets, strict=True):
                 total = total + loss.compare(shown, target)
             if self._style is not None:
-                total = total + self._objective.style_weight * self._style(shown)
+                total = total + _CONTENT_WEIGHT * self._objective.style_weight * self._style(shown)
             return len(canvas) * total
 
         return compare

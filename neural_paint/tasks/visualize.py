@@ -23,7 +23,7 @@ from neural_paint.tasks.class_objective import ClassObjective
 from neural_paint.tasks.composition import Composition
 from neural_paint.tasks.schedule import Budget, rate
 
-DEFAULT_STEPS = 400
+DEFAULT_STEPS = 600
 DEFAULT_STROKES = 150
 DEFAULT_SIZE = 160
 
@@ -102,7 +102,7 @@ def visualize(
         batch: canvases, each with its own strokes and views. Published: 3 or 5.
         objective: what the networks are asked, and in which views.
         constraints: what the strokes are held to.
-        steps: steps of optimisation; 400 where neither budget is given. Published: 1,500.
+        steps: steps of optimisation; 600 where neither budget is given. Published: 1,500.
         seconds: time to spend in here instead.
         speed: multiplies the size of the steps. At 1 a colour moves by 0.05 a step, as published.
         seed: of the random numbers that place the strokes and draw the views.
