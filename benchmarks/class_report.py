@@ -2,6 +2,7 @@
 contact sheet.
 
     python benchmarks/class_report.py
+    python benchmarks/class_report.py --medium neural --strokes 30 --canvas 64 --name neural --sheet neural.jpg
 
 A painting that is in the folder of results is not painted again, so that a report that was stopped goes on.
 """
@@ -21,9 +22,11 @@ import torch
 
 from neural_paint.contact_sheet import contact_sheet
 from neural_paint.io import load_strokes, save_image, save_strokes
+from neural_paint.media import MEDIA, named_medium
+from neural_paint.painters import NeuralPainter
 from neural_paint.perception import DEFAULT_NETWORK, FeatureNetwork, find_label, label_name, load_network
 from neural_paint.tasks import render
-from neural_paint.tasks.visualize import VisualizeStep, classified, visualize
+from neural_paint.tasks.visualize import DEFAULT_SIZE, DEFAULT_STROKES, VisualizeStep, classified, visualize
 
 RESULTS = Path(__file__).resolve().parent / "results" / "classes"
 SHEET = Path(__file__).resolve().parent.parent / "docs" / "images" / "classes.jpg"
@@ -50,26 +53,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--label", action="append", help="several; by default those that were published")
     parser.add_argument("--seed", type=int, action="append", help="several; by default 0")
     parser.add_argument("--steps", type=int, help="of optimisation; by default those of visualize")
+    parser.add_argument("--medium", default="round", help=f"one of {', '.join(MEDIA)}")
+    parser.add_argument("--strokes", type=int, default=DEFAULT_STROKES)
+    parser.add_argument("--canvas", type=int, default=DEFAULT_SIZE, help="its side in pixels")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--name", default="classes", help="of the files in --results")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--sheet", type=Path, default=SHEET)
     options = parser.parse_args(arguments)
     options.results.mkdir(parents=True, exist_ok=True)
     networks = [load_network(name).to(options.device) for name in (DEFAULT_NETWORK, *JUDGES)]
+    medium = named_medium(options.medium)
+    painter = medium.brush if isinstance(medium.brush, NeuralPainter) else None
     rows, pictures = [], []
     for seed in options.seed or [0]:
         for label in options.label or LABELS:
-            path = options.results / f"{label.replace(' ', '-')}-{seed}.safetensors"
+            path = options.results / f"{options.name}-{label.replace(' ', '-')}-{seed}.safetensors"
             if not path.exists():
                 _paint(path, label, seed, networks, options)
             file = load_strokes(path)
             rows.append({"label": label, **file.metadata})
-            pictures.append(render(file.strokes, file.canvas, file.background, (PANEL, PANEL)))
+            pictures.append(render(file.strokes, file.canvas, file.background, (PANEL, PANEL), painter=painter))
             print(_line(rows[-1]), flush=True)
     machine = {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__}
     report = {**machine, "device": options.device, "paintings": rows}
-    (options.results / "classes.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (options.results / "classes.md").write_text(table(rows), encoding="utf-8")
+    (options.results / f"{options.name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (options.results / f"{options.name}.md").write_text(table(rows), encoding="utf-8")
     save_image(options.sheet, contact_sheet(pictures, [row["label"] for row in rows], COLUMNS))
     print(table(rows), end="")
     return 0
@@ -77,7 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _paint(path: Path, label: str, seed: int, networks: Sequence[FeatureNetwork], options: argparse.Namespace) -> None:
     begun = time.perf_counter()
-    painting = visualize(label, networks=networks[0], seed=seed, steps=options.steps, device=options.device)
+    painting = visualize(
+        label,
+        networks=networks[0],
+        medium=options.medium,
+        strokes=options.strokes,
+        size=options.canvas,
+        steps=options.steps,
+        seed=seed,
+        device=options.device,
+    )
     step = deque(painting, maxlen=1).pop()
     seconds = time.perf_counter() - begun
     metadata = {
