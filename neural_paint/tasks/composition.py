@@ -134,7 +134,7 @@ class Composition:
             rows = parameters.rows.detach().requires_grad_()
             strokes = self._strokes(rows)
             laid = parameters.shown(strokes)
-            canvas = lay(laid if kept is None else laid.masked(kept), self._under)
+            canvas = lay(laid if kept is None else laid.masked(kept.to(self._under.device)), self._under)
             loss = objective(canvas)
             (grad,) = torch.autograd.grad(loss, rows)
         parameters.update(grad, loss.new_tensor(rate))

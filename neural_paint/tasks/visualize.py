@@ -113,7 +113,7 @@ def visualize(
         NetworkMissing: a network or its weights are not there; the message says how to get them.
     """
     index = find_label(label)
-    medium = named_medium(medium) if isinstance(medium, str) else medium
+    medium = named_medium(medium, device) if isinstance(medium, str) else medium
     height, width = (size, size) if isinstance(size, int) else size
     like = torch.empty(0, device=device)
     _check(medium, strokes, (height, width), batch, steps, seconds, speed, like)
