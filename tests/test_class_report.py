@@ -26,8 +26,11 @@ def test_paints_once_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_counts_who_is_sure_and_who_is_right() -> None:
     seen = [{"probability": 0.95, "top": "bee"}, {"probability": 0.4, "top": "bee"}, {"probability": 0.3, "top": "fly"}]
-    rows = [{"label": "bee", "seed": 0, "seconds": 60.2, "seen": {"a": seen[0], "b": x}} for x in seen]
+    rows = [
+        {"label": "bee", "seed": 0, "seconds": 60.2, "painted for": ["a"], "seen": {"a": seen[0], "b": x}} for x in seen
+    ]
     lines = class_report.table(rows).splitlines()
+    assert lines[0] == "| label | seed | a, painted for | b | seconds |"
     assert lines[2] == "| bee | 0 | 0.950 | 0.950 | 60 |"
     assert lines[4] == "| bee | 0 | 0.950 | 0.300 (fly) | 60 |"
     assert lines[5] == "| at least 0.9 | | 3 of 3 | 1 of 3 | |"
