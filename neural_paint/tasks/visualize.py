@@ -24,7 +24,7 @@ from neural_paint.tasks.composition import Composition
 from neural_paint.tasks.schedule import Budget, rate
 
 DEFAULT_STEPS = 600
-DEFAULT_STROKES = 150
+DEFAULT_STROKES = 120
 DEFAULT_SIZE = 160
 
 
