@@ -11,6 +11,7 @@ from command_line import QUICK, fails, run
 from PIL import Image
 
 from neural_paint import __version__, backends, cli_options
+from neural_paint.brushes import BRUSHES
 from neural_paint.io import load_image, load_strokes, save_image
 from neural_paint.tasks import render
 
