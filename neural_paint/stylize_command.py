@@ -10,7 +10,19 @@ import typer
 
 from neural_paint.chosen_medium import chosen_medium
 from neural_paint.chosen_painter import Weights
-from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
+from neural_paint.cli_options import (
+    Device,
+    PhotoSize,
+    Save,
+    Seconds,
+    Seed,
+    Video,
+    VideoSeconds,
+    VideoSize,
+    check_budget,
+    steps_option,
+    within,
+)
 from neural_paint.finished_work import FAILURES
 from neural_paint.io import ImageError, demo_photo
 from neural_paint.media import MEDIA
@@ -114,30 +126,9 @@ def stylize(
             show_default=False,
         ),
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help=f"Steps of optimisation. [default: {DEFAULT_STEPS}]",
-            callback=within(1, 10_000_000),
-            show_default=False,
-        ),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S", help="Seconds of optimisation, instead of --steps.", callback=within(0.001, 1_000_000)
-        ),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX",
-            help="Longest side of the painting in pixels. [default: that of the photograph]",
-            callback=within(1, 65_500),
-            show_default=False,
-        ),
-    ] = None,
+    steps: Annotated[int | None, steps_option(DEFAULT_STEPS)] = None,
+    seconds: Seconds = None,
+    size: PhotoSize = None,
     fit: Annotated[
         int | None,
         typer.Option(
@@ -149,32 +140,10 @@ def stylize(
         ),
     ] = None,
     weights: Weights = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Of the random numbers: equal seeds and steps give equal paintings on one CPU.",
-            callback=within(0, 2**63 - 1),
-        ),
-    ] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
-    save: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also write the strokes, which `render` paints again: .safetensors or .json. Only the ending, such as "
-            "--save .json, calls the file as the painting is.",
-            show_default=False,
-        ),
-    ] = None,
-    video: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also write a time-lapse, stroke by stroke: .mp4 or .gif, or only the ending.",
-            show_default=False,
-        ),
-    ] = None,
+    save: Save = None,
+    video: Video = None,
     video_seconds: VideoSeconds = 10,
     video_size: VideoSize = None,
     sheet: Annotated[
@@ -190,8 +159,7 @@ def stylize(
     is then."""
     if (photo is not None) == demo:
         raise typer.BadParameter("give either a photograph or --demo", param_hint="PHOTO")
-    if steps is not None and seconds is not None:
-        raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="--seconds")
+    check_budget(steps, seconds)
     published = _preset(preset)
     name = medium or (published.medium if published else _DEFAULT_MEDIUM)
     chosen = chosen_medium(name, weights, device)

@@ -10,9 +10,21 @@ import typer
 
 from neural_paint.chosen_medium import chosen_medium
 from neural_paint.chosen_painter import Weights
-from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
+from neural_paint.cli_options import (
+    Device,
+    Save,
+    Seconds,
+    Seed,
+    Video,
+    VideoSeconds,
+    VideoSize,
+    check_budget,
+    steps_option,
+    within,
+)
 from neural_paint.finished_work import FAILURES, Files
 from neural_paint.media import MEDIA, NEURAL
+from neural_paint.paint_jobs import beside
 from neural_paint.painters.actions import STROKE_SIZE
 from neural_paint.painting_files import VideoOptions
 from neural_paint.perception import (
@@ -110,49 +122,18 @@ def visualize(
     views: Annotated[
         int, typer.Option(metavar="N", help="Random views of each canvas in a step.", callback=within(1, 256))
     ] = ClassObjective.views,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help=f"Steps of optimisation. [default: {DEFAULT_STEPS}]",
-            callback=within(1, 10_000_000),
-            show_default=False,
-        ),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S", help="Seconds of optimisation, instead of --steps.", callback=within(0.001, 1_000_000)
-        ),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Of the random numbers: equal seeds and steps give equal paintings on one CPU.",
-            callback=within(0, 2**63 - 1),
-        ),
-    ] = 0,
+    steps: Annotated[int | None, steps_option(DEFAULT_STEPS)] = None,
+    seconds: Seconds = None,
+    seed: Seed = 0,
     device: Device = "auto",
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also write the strokes, which `render` paints again: .safetensors or .json.",
-            show_default=False,
-        ),
-    ] = None,
-    video: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Also write a time-lapse, stroke by stroke: .mp4 or .gif.", show_default=False
-        ),
-    ] = None,
+    save: Save = None,
+    video: Video = None,
     bloom: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
-            help="Also write how the painting came about, step by step, all strokes at once: .mp4 or .gif.",
+            help="Also write how the painting came about, step by step, all strokes at once: .mp4 or .gif, or only the "
+            "ending.",
             show_default=False,
         ),
     ] = None,
@@ -164,8 +145,7 @@ def visualize(
         return _list_labels(search)
     if label is None or output is None:
         raise typer.BadParameter("give a label and --output, or --search", param_hint="'LABEL'")
-    if steps is not None and seconds is not None:
-        raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="'--seconds'")
+    check_budget(steps, seconds)
     side = canvas or DEFAULT_SIZE
     used = chosen_medium(medium, weights, device, None if grid is None else _OVERLAP)
     options = VisualizeOptions(
@@ -249,16 +229,15 @@ def _grid_size(grid: str, medium: str, canvas: int | None) -> tuple[int, int]:
     return rows, columns
 
 
-def _files(count: int, picture: Path, save: Path | None, video: Path | None, bloom: Path | None) -> list[Files]:
-    """Those of each painting; the first has the names as they are."""
-    named = []
+def _files(count: int, picture: Path, *others: str | None) -> list[Files]:
+    """Those of each painting, the others being strokes, video and bloom; the first has the names as they are."""
+    named, paths = [], (picture, *(beside(picture, text) for text in others))
     for number in range(1, count + 1):
-        first, *others = (
-            path and (path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
-            for path in (picture, save, video, bloom)
+        first, *beside_it = (
+            path and (path if number == 1 else path.with_stem(f"{path.stem}-{number}")) for path in paths
         )
         assert first is not None
-        named.append(Files(first, *others))
+        named.append(Files(first, *beside_it))
     named[0].check_endings()
     return named
 

@@ -239,3 +239,13 @@ def test_bloom_rejects_bad_input() -> None:
     with pytest.raises(ValueError, match="got 2 and 2"):
         next(bloom.frames((40, 40), [0.0] * 3, (4, 4), 2, hold=2))
     assert len(list(bloom.frames((40, 40), [0.0] * 3, (4, 4), 3, hold=1))) == 3
+
+
+@pytest.mark.gpu
+def test_begins_on_a_gpu_as_it_does_on_the_cpu() -> None:
+    loss = []
+    for device in ("cpu", "cuda"):
+        steps = list(visualize("bee", strokes=10, size=32, steps=2, device=device))
+        assert steps[-1].canvas.device.type == device
+        loss.append(float(steps[0].loss))
+    assert loss[1] == pytest.approx(loss[0], rel=1e-2)

@@ -38,11 +38,22 @@ def test_writes_painting_strokes_and_answers(tmp_path: Path, capsys: pytest.Capt
 
 def test_batch_sheet_and_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sheet = tmp_path / "sheet.png"
-    files = ("-o", tmp_path / "a.png", "--video", tmp_path / "v.gif", "--bloom", tmp_path / "b.gif", "--sheet", sheet)
+    files = (
+        "-o",
+        tmp_path / "a.png",
+        "--save",
+        ".json",
+        "--video",
+        tmp_path / "v.gif",
+        "--bloom",
+        tmp_path / "b.gif",
+        "--sheet",
+        sheet,
+    )
     options = ("--batch", 2, "--size", 40, "--video-seconds", 0.5)
     status, out, _ = run(capsys, "visualize", "951", *files, *options, *QUICK)
     assert status == 0
-    names = {"a.png", "a-2.png", "v.gif", "v-2.gif", "b.gif", "b-2.gif", "sheet.png"}
+    names = {"a.png", "a-2.png", "a.json", "a-2.json", "v.gif", "v-2.gif", "b.gif", "b-2.gif", "sheet.png"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert not torch.equal(load_image(tmp_path / "a.png"), load_image(tmp_path / "a-2.png"))
     assert (tmp_path / "v.gif").read_bytes() != (tmp_path / "b.gif").read_bytes()
