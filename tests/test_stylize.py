@@ -175,10 +175,7 @@ def test_rejects_a_bad_objective(arguments: dict[str, object], message: str) -> 
 def test_begins_on_a_gpu_as_it_does_on_the_cpu(photo: Tensor, medium: str) -> None:
     loss = []
     for device in ("cpu", "cuda"):
-        used = named_medium(medium)
-        if isinstance(used.brush, NeuralPainter):
-            used = replace(used, brush=used.brush.to(device))
-        steps = list(stylize(photo.to(device), used, 20, objective=EARLY, start="random", steps=3))
+        steps = list(stylize(photo.to(device), medium, 20, objective=EARLY, start="random", steps=3))
         assert steps[-1].canvas.device.type == device
         loss.append(float(steps[0].loss))
     assert loss[1] == pytest.approx(loss[0], rel=1e-2)

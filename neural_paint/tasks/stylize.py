@@ -155,7 +155,8 @@ def stylize(
         TypeError, ValueError: an argument is of the wrong type or out of range (at the call, not at the first step).
         NetworkMissing: a network or its weights are not there; the message says how to get them.
     """
-    medium = named_medium(medium) if isinstance(medium, str) else medium
+    check_photo("photo", photo, channels=COLOR.size)
+    medium = named_medium(medium, photo.device) if isinstance(medium, str) else medium
     _check(photo, medium, strokes, style, start, steps, seconds, speed)
     photo = photo.detach()
     generator = torch.Generator().manual_seed(seed)
@@ -184,7 +185,6 @@ def _check(
     seconds: float | None,
     speed: float,
 ) -> None:
-    check_photo("photo", photo, channels=COLOR.size)
     if style is not None:
         check_photo("style", style, channels=COLOR.size)
         if len(style) != 1:
