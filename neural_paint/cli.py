@@ -11,7 +11,20 @@ import typer
 from neural_paint import __version__, backends
 from neural_paint.brushes import BRUSHES
 from neural_paint.chosen_painter import DEFAULT_BRUSH, DEFAULT_PAINTER, Painters, Speckle, Weights, chosen_tool
-from neural_paint.cli_options import Device, PaintedSize, VideoSeconds, VideoSize, within
+from neural_paint.cli_options import (
+    Device,
+    PaintedSize,
+    PhotoSize,
+    Save,
+    Seconds,
+    Seed,
+    Video,
+    VideoSeconds,
+    VideoSize,
+    check_budget,
+    steps_option,
+    within,
+)
 from neural_paint.dataset_command import dataset
 from neural_paint.io import ImageError, demo_photo
 from neural_paint.mypaint import library
@@ -25,6 +38,7 @@ from neural_paint.replay_command import replay
 from neural_paint.stylize_command import stylize
 from neural_paint.tasks.reconstruct import DEFAULT_STEPS
 from neural_paint.train_command import train_painter
+from neural_paint.visualize_command import visualize
 
 _HELP = """Paint photographs with brush strokes.
 
@@ -37,6 +51,7 @@ Examples:
   neural-paint paint cat.jpg -o painting.png --painter neural --speckle --save strokes.json
   neural-paint paint holidays/*.jpg -o paintings/  (one painting for each photograph)
   neural-paint paint --demo -o painting.png        (the photograph that comes with the program)
+  neural-paint visualize goldfish -o goldfish.png --bloom goldfish.mp4
   neural-paint render strokes.json -o poster.png --size 8192
   neural-paint replay strokes.json -o mypaint.png --compare sheet.png
   neural-paint stylize cat.jpg -o painting.png --medium watercolour
@@ -103,30 +118,9 @@ def paint(
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Paint the photograph that comes with the program.")] = False,
     strokes: Annotated[int, typer.Option(metavar="N", help="Number of strokes.", callback=within(1, 1_000_000))] = 500,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help=f"Steps of optimisation. [default: {DEFAULT_STEPS}]",
-            callback=within(1, 10_000_000),
-            show_default=False,
-        ),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S", help="Seconds of optimisation, instead of --steps.", callback=within(0.001, 1_000_000)
-        ),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX",
-            help="Longest side of the painting in pixels. [default: that of the photograph]",
-            callback=within(1, 65_500),
-            show_default=False,
-        ),
-    ] = None,
+    steps: Annotated[int | None, steps_option(DEFAULT_STEPS)] = None,
+    seconds: Seconds = None,
+    size: PhotoSize = None,
     fit: Annotated[
         int,
         typer.Option(
@@ -156,41 +150,17 @@ def paint(
     ] = None,
     weights: Weights = None,
     speckle: Speckle = False,
-    seed: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Of the random numbers: equal seeds and steps give equal paintings on one CPU.",
-            callback=within(0, 2**63 - 1),
-        ),
-    ] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
-    save: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also write the strokes, which `render` paints again: .safetensors or .json. Only the ending, such as "
-            "--save .json, calls the file as the painting is.",
-            show_default=False,
-        ),
-    ] = None,
-    video: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also write a time-lapse, stroke by stroke: .mp4 or .gif. Only the ending, such as --video .mp4, "
-            "calls the file as the painting is.",
-            show_default=False,
-        ),
-    ] = None,
+    save: Save = None,
+    video: Video = None,
     video_seconds: VideoSeconds = 10,
     video_size: VideoSize = None,
 ) -> int:
     """Paint photographs. Ctrl-C stops early and writes the painting as it is then."""
     if bool(photos) == demo:
         raise typer.BadParameter("give either a photograph or --demo", param_hint="PHOTO")
-    if steps is not None and seconds is not None:
-        raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="--seconds")
+    check_budget(steps, seconds)
     tool = chosen_tool(painter, brush, weights, speckle, device)
     options = PaintOptions(
         strokes=strokes,
@@ -254,6 +224,7 @@ def render(
         return _complain("interrupted, nothing unfinished was left", 130)
 
 
+app.command()(visualize)
 app.command()(replay)
 app.command()(stylize)
 app.command()(dataset)

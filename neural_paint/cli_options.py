@@ -90,3 +90,58 @@ PaintedSize = Annotated[
         show_default=False,
     ),
 ]
+Seconds = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Seconds of optimisation, instead of --steps.", callback=within(0.001, 1_000_000)),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Of the random numbers: equal seeds and steps give equal paintings on one CPU.",
+        callback=within(0, 2**63 - 1),
+    ),
+]
+PhotoSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX",
+        help="Longest side of the painting in pixels. [default: that of the photograph]",
+        callback=within(1, 65_500),
+        show_default=False,
+    ),
+]
+# Files beside a painting's, which may be called as it is.
+Save = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Also write the strokes, which `render` paints again: .safetensors or .json. Only the ending, such as "
+        "--save .json, calls the file as the painting is.",
+        show_default=False,
+    ),
+]
+Video = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Also write a time-lapse, stroke by stroke: .mp4 or .gif. Only the ending, such as --video .mp4, "
+        "calls the file as the painting is.",
+        show_default=False,
+    ),
+]
+
+
+def steps_option(default: int) -> Any:
+    """`--steps`, of which there are so many where it is not given."""
+    return typer.Option(
+        metavar="N",
+        help=f"Steps of optimisation. [default: {default}]",
+        callback=within(1, 10_000_000),
+        show_default=False,
+    )
+
+
+def check_budget(steps: int | None, seconds: float | None) -> None:
+    if steps is not None and seconds is not None:
+        raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="'--seconds'")

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from neural_paint.io.atomic import check_writable
@@ -22,23 +23,28 @@ FAILURES = (OSError, ValueError, MemoryError, RuntimeError)
 
 @dataclass(frozen=True)
 class Files:
-    """The files that a painting, its strokes and its video are written to."""
+    """The files that a painting, its strokes, its video and that of its optimisation are written to."""
 
     picture: Path
     strokes: Path | None
     video: Path | None
+    bloom: Path | None = None
+
+    @property
+    def videos(self) -> list[Path]:
+        return [path for path in (self.video, self.bloom) if path is not None]
 
     @property
     def outputs(self) -> list[Path]:
-        return [path for path in (self.picture, self.strokes, self.video) if path is not None]
+        return [self.picture, *([] if self.strokes is None else [self.strokes]), *self.videos]
 
     def check_endings(self) -> None:
         """ImageError or ValueError where one is not known."""
         check_picture(self.picture, (1, 1))
         if self.strokes is not None:
             stroke_suffix(self.strokes)
-        if self.video is not None:
-            check_video(self.video, (1, 1))
+        for path in self.videos:
+            check_video(path, (1, 1))
 
     def check(self, size: tuple[int, int], video: VideoOptions) -> None:
         """Refuse now what could not be written later, of a painting of (H, W) pixels.
@@ -47,8 +53,8 @@ class Files:
             ImageError, OSError: with a message of one sentence.
         """
         check_picture(self.picture, size)
-        if self.video is not None:
-            video.frame_size(self.video, size)
+        for path in self.videos:
+            video.frame_size(path, size)
         for path in self.outputs:
             check_writable(path)
 
@@ -72,21 +78,24 @@ def write_painting(painting: Painting, files: Files, video: VideoOptions) -> tup
         say(f"{'; '.join(filter(None, problems))}; {_rescue(everything)}")
         return 1, []
     written.reverse()
-    return 0 if files.video is None else _write_video(painting, files, video, written), written
+    return _write_videos(painting, files, video, written), written
 
 
-def _write_video(painting: Painting, files: Files, video: VideoOptions, written: list[Path]) -> int:
-    """The exit status; `written` takes up the video."""
-    assert files.video is not None
-    try:
-        problem = attempt(lambda path: painting.save_video(path, video), files.video, written)
-    except KeyboardInterrupt:
-        say(f"interrupted before {files.video} was written")
-        return 130
-    if problem is not None:
+def _write_videos(painting: Painting, files: Files, video: VideoOptions, written: list[Path]) -> int:
+    """The exit status; `written` takes up the videos."""
+    problems = []
+    for path, save in ((files.video, painting.save_video), (files.bloom, painting.save_bloom)):
+        if path is None:
+            continue
+        try:
+            problems.append(attempt(partial(save, options=video), path, written))
+        except KeyboardInterrupt:
+            say(f"interrupted before {path} was written")
+            return 130
+    if any(problems):
         rescued = "" if files.strokes in written else f"; {_rescue([('strokes.safetensors', painting.save_strokes)])}"
-        say(f"{problem}{rescued}")
-    return 0 if problem is None else 1
+        say(f"{'; '.join(filter(None, problems))}{rescued}")
+    return int(any(problems))
 
 
 def attempt(write: Callable[[Path], None], path: Path, written: list[Path]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
 
 from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.painters.actions import STROKE_SIZE
@@ -58,6 +58,7 @@ _OF_BRUSHES = {
     "marker": Medium(BRUSHES["marker"], _WHITE),
     "watercolour": Medium(BRUSHES["watercolour"], _WHITE),
     "dry-brush": Medium(BRUSHES["dry"]),
+    "round": Medium(BRUSHES["round"]),
 }
 NEURAL = "neural"
 # The names that `named_medium` knows.
@@ -69,16 +70,15 @@ def neural_medium(painter: NeuralPainter) -> Medium:
     return Medium(painter, _WHITE, block=STROKE_SIZE, overlap=_OVERLAP)
 
 
-def named_medium(name: str, like: Tensor | None = None) -> Medium:
+def named_medium(name: str, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Medium:
     """A medium of `MEDIA`: strokes of the brush of that name, or, "neural", those of the neural painter that comes with
-    the package, in the dtype and on the device of `like`, by default float32 on the CPU.
+    the package, on that device, of that dtype.
 
     Raises:
         ValueError: there is no medium of that name.
     """
     if name == NEURAL:
-        painter = load_pretrained(DEFAULT_PAINTER)
-        return neural_medium(painter if like is None else painter.to(like.device, like.dtype))
+        return neural_medium(load_pretrained(DEFAULT_PAINTER).to(device, dtype))
     if name not in _OF_BRUSHES:
         raise ValueError(f"medium must be one of {', '.join(MEDIA)}, or a Medium, got {name!r}")
     return _OF_BRUSHES[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from neural_paint.io.video import check_video
 from neural_paint.painters.base import NeuralPainter
 from neural_paint.progress import Progress
 from neural_paint.tasks import render_bands, timelapse
+from neural_paint.tasks.bloom import Bloom
 
 # Suffix -> (frames a second, longest side where none is asked for): what every player and every web page takes.
 _VIDEOS = {".mp4": (30, 1920), ".gif": (20, 480)}
@@ -52,7 +53,7 @@ class VideoOptions:
 class Painting:
     """A finished painting: (1, N) strokes for a canvas of (H, W) pixels, shown at the size (H, W).
 
-    `metadata` goes into the stroke file; `painter` shows strokes that are actions.
+    `metadata` goes into the stroke file; `painter` shows strokes that are actions; `bloom` is how they were optimised.
     """
 
     strokes: AnyStrokes
@@ -61,6 +62,7 @@ class Painting:
     size: tuple[int, int]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     painter: NeuralPainter | None = None
+    bloom: Bloom | None = None
 
     def save_strokes(self, path: Path) -> None:
         save_strokes(path, self.strokes, canvas=self.canvas, background=self.background, metadata=self.metadata)
@@ -70,9 +72,13 @@ class Painting:
             save_bands(path, self._bands(progress), self.size)
 
     def save_video(self, path: Path, options: VideoOptions) -> None:
-        fps, _ = _VIDEOS[path.suffix.lower()]
-        with Progress(sys.stderr, path.name) as progress:
-            save_video(path, self._frames(progress, path, options, fps), fps)
+        """Stroke by stroke."""
+        self._save_frames(path, options, partial(timelapse, self.strokes))
+
+    def save_bloom(self, path: Path, options: VideoOptions) -> None:
+        """Step by step."""
+        assert self.bloom is not None
+        self._save_frames(path, options, self.bloom.frames)
 
     def bands(self) -> Iterator[Tensor]:
         return render_bands(self.strokes, self.canvas, self.background, self.size, painter=self.painter)
@@ -85,11 +91,17 @@ class Painting:
             rows += band.shape[2]
             progress.show(rows / height, lambda: f"{width} x {height} pixels")
 
-    def _frames(self, progress: Progress, path: Path, options: VideoOptions, fps: int) -> Iterator[Tensor]:
+    def _save_frames(self, path: Path, options: VideoOptions, frames: Callable[..., Iterator[Tensor]]) -> None:
+        fps, _ = _VIDEOS[path.suffix.lower()]
         total = max(2, round(options.seconds * fps))
         hold = min(round(_HOLD_SECONDS * fps), int(_HOLD_SHARE * total))
         size = options.frame_size(path, self.size)
-        frames = timelapse(self.strokes, self.canvas, self.background, size, total, hold=hold, painter=self.painter)
-        for index, frame in enumerate(frames, 1):
-            yield frame
-            progress.show(index / total, partial("frame {} of {}".format, index, total))
+        video = frames(self.canvas, self.background, size, total, hold=hold, painter=self.painter)
+        with Progress(sys.stderr, path.name) as progress:
+            save_video(path, _shown(video, total, progress), fps)
+
+
+def _shown(frames: Iterator[Tensor], total: int, progress: Progress) -> Iterator[Tensor]:
+    for index, frame in enumerate(frames, 1):
+        yield frame
+        progress.show(index / total, partial("frame {} of {}".format, index, total))

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
-from neural_paint.chosen_painter import Painters, Weights, chosen_tool
-from neural_paint.cli_options import Device, VideoSeconds, VideoSize, within
+from neural_paint.chosen_medium import chosen_medium
+from neural_paint.chosen_painter import Weights
+from neural_paint.cli_options import (
+    Device,
+    PhotoSize,
+    Save,
+    Seconds,
+    Seed,
+    Video,
+    VideoSeconds,
+    VideoSize,
+    check_budget,
+    steps_option,
+    within,
+)
 from neural_paint.finished_work import FAILURES
-from neural_paint.io import ImageError, demo_photo, load_brush
-from neural_paint.media import MEDIA, NEURAL, Medium, named_medium, neural_medium
+from neural_paint.io import ImageError, demo_photo
+from neural_paint.media import MEDIA
 from neural_paint.paint_jobs import Job, check_unlike, plan_jobs
-from neural_paint.painters import NeuralPainter
 from neural_paint.painting_files import VideoOptions
 from neural_paint.perception import DEFAULT_NETWORK, network_names
 from neural_paint.progress import reason, say
@@ -114,30 +126,9 @@ def stylize(
             show_default=False,
         ),
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help=f"Steps of optimisation. [default: {DEFAULT_STEPS}]",
-            callback=within(1, 10_000_000),
-            show_default=False,
-        ),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S", help="Seconds of optimisation, instead of --steps.", callback=within(0.001, 1_000_000)
-        ),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX",
-            help="Longest side of the painting in pixels. [default: that of the photograph]",
-            callback=within(1, 65_500),
-            show_default=False,
-        ),
-    ] = None,
+    steps: Annotated[int | None, steps_option(DEFAULT_STEPS)] = None,
+    seconds: Seconds = None,
+    size: PhotoSize = None,
     fit: Annotated[
         int | None,
         typer.Option(
@@ -149,32 +140,10 @@ def stylize(
         ),
     ] = None,
     weights: Weights = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Of the random numbers: equal seeds and steps give equal paintings on one CPU.",
-            callback=within(0, 2**63 - 1),
-        ),
-    ] = 0,
+    seed: Seed = 0,
     device: Device = "auto",
-    save: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also write the strokes, which `render` paints again: .safetensors or .json. Only the ending, such as "
-            "--save .json, calls the file as the painting is.",
-            show_default=False,
-        ),
-    ] = None,
-    video: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also write a time-lapse, stroke by stroke: .mp4 or .gif, or only the ending.",
-            show_default=False,
-        ),
-    ] = None,
+    save: Save = None,
+    video: Video = None,
     video_seconds: VideoSeconds = 10,
     video_size: VideoSize = None,
     sheet: Annotated[
@@ -190,19 +159,18 @@ def stylize(
     is then."""
     if (photo is not None) == demo:
         raise typer.BadParameter("give either a photograph or --demo", param_hint="PHOTO")
-    if steps is not None and seconds is not None:
-        raise typer.BadParameter("--steps and --seconds exclude each other", param_hint="--seconds")
+    check_budget(steps, seconds)
     published = _preset(preset)
     name = medium or (published.medium if published else _DEFAULT_MEDIUM)
-    drawn_with, record = _medium(name, weights, device)
+    chosen = chosen_medium(name, weights, device)
     try:
         objective = published.objective(network) if published else Objective(network=network)
         if layer:
             objective = objective.with_layers(layer)
-        (job,) = plan_jobs([photo or demo_photo()], output, save, video, _file_of(name, weights))
-        _check_files(job, sheet, style, _file_of(name, weights))
+        (job,) = plan_jobs([photo or demo_photo()], output, save, video, chosen.file)
+        _check_files(job, sheet, style, chosen.file)
         options = StylizeOptions(
-            medium=drawn_with,
+            medium=chosen.medium,
             objective=replace(objective, style_loss=cast(StyleLoss, style_loss), style_weight=style_weight),
             style=style,
             strokes=strokes or (published.strokes if published else DEFAULT_STROKES),
@@ -218,7 +186,7 @@ def stylize(
             opaque=opaque,
             seed=seed,
             device=device,
-            record=record | ({"preset": preset} if preset else {}),
+            record={**chosen.record, **({"preset": preset} if preset else {})},
             video=VideoOptions(video_seconds, video_size),
             sheet=sheet,
         )
@@ -237,26 +205,6 @@ def _preset(name: str | None) -> Preset | None:
     if name is not None and name not in PRESETS:
         raise typer.BadParameter(f"must be one of {', '.join(PRESETS)}, got {name}", param_hint="'--preset'")
     return None if name is None else PRESETS[name]
-
-
-def _medium(name: str, weights: Path | None, device: str) -> tuple[Medium, dict[str, Any]]:
-    """The medium, and what a stroke file says of it."""
-    if name == NEURAL:
-        tool = chosen_tool(Painters.neural, None, weights, False, device)
-        assert isinstance(tool.brush, NeuralPainter)
-        return neural_medium(tool.brush), {"medium": name, **tool.record}
-    if weights is not None:
-        raise typer.BadParameter(f"it is for --medium {NEURAL}", param_hint="'--weights'")
-    if name in MEDIA:
-        return named_medium(name), {"medium": name}
-    if not Path(name).exists():
-        what = f"must be one of {', '.join(MEDIA)}, or an image file, and there is no file {name}"
-        raise typer.BadParameter(what, param_hint="'--medium'")
-    return Medium(load_brush(name)), {"medium": Path(name).name}
-
-
-def _file_of(medium: str, weights: Path | None) -> Path | None:
-    return weights if medium in MEDIA else Path(medium)
 
 
 def _check_files(job: Job, sheet: Path | None, style: Path | None, tool: Path | None) -> None:

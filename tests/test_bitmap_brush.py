@@ -213,7 +213,8 @@ def test_a_name_is_the_brush_of_that_name(
 def test_bad_brushes(photo: Path, tip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "a.png"
     message = fails(capsys, "paint", photo, "-o", output, "--brush", "broom.png")
-    assert "'--brush': must be one of round, dry, pastel, or an image file, and there is no file broom.png" in message
+    assert "'--brush': must be one of round, dry, " in message
+    assert "or an image file, and there is no file broom.png" in message
     assert f"cannot read brush {tmp_path}: it is a folder" in fails(
         capsys, "paint", photo, "-o", output, "--brush", tmp_path
     )

@@ -11,6 +11,7 @@ from command_line import QUICK, fails, run
 from PIL import Image
 
 from neural_paint import __version__, backends, cli_options
+from neural_paint.brushes import BRUSHES
 from neural_paint.io import load_image, load_strokes, save_image
 from neural_paint.tasks import render
 
@@ -118,7 +119,7 @@ def test_brush(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (("--fit", "15"), "'--fit': must be in 16 .. 16,384, got 15"),
         (
             ("--brush", "broom"),
-            "'--brush': must be one of round, dry, pastel, or an image file, and there is no file broom",
+            f"'--brush': must be one of {', '.join(BRUSHES)}, or an image file, and there is no file broom",
         ),
         (("--device", "abacus"), "'--device': must be auto, cpu, cuda or cuda:N, got abacus"),
         (("--device", "cuda:99"), "'--device': cuda:99 cannot be used here, as torch finds no such device"),

@@ -133,7 +133,7 @@ def test_rejects_bad_constraints(arguments: dict[str, object], message: str) -> 
 
 
 def test_media() -> None:
-    assert MEDIA == ("oil", "marker", "watercolour", "dry-brush", "neural")
+    assert MEDIA == ("oil", "marker", "watercolour", "dry-brush", "round", "neural")
     for name in MEDIA:
         medium = named_medium(name)
         assert isinstance(medium.brush, NeuralPainter) == (name == "neural") == (medium.block is not None)

@@ -216,3 +216,14 @@ def test_rejects_bad_input_at_the_call(photo: Tensor, arguments: dict[str, objec
 def test_rejects_a_bad_objective(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Objective(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("medium", ["oil", "neural"])
+def test_begins_on_a_gpu_as_it_does_on_the_cpu(photo: Tensor, medium: str) -> None:
+    loss = []
+    for device in ("cpu", "cuda"):
+        steps = list(stylize(photo.to(device), medium, 20, objective=EARLY, start="random", steps=3))
+        assert steps[-1].canvas.device.type == device
+        loss.append(float(steps[0].loss))
+    assert loss[1] == pytest.approx(loss[0], rel=1e-2)

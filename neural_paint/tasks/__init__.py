@@ -4,5 +4,16 @@ from neural_paint.tasks.reconstruct import Step, reconstruct
 from neural_paint.tasks.render import render, render_bands
 from neural_paint.tasks.stylize import StylizeStep, stylize
 from neural_paint.tasks.timelapse import timelapse
+from neural_paint.tasks.visualize import VisualizeStep, visualize
 
-__all__ = ["Step", "StylizeStep", "reconstruct", "render", "render_bands", "stylize", "timelapse"]
+__all__ = [
+    "Step",
+    "StylizeStep",
+    "VisualizeStep",
+    "reconstruct",
+    "render",
+    "render_bands",
+    "stylize",
+    "timelapse",
+    "visualize",
+]

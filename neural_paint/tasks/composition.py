@@ -24,8 +24,8 @@ from neural_paint.tasks.schedule import waves
 
 # Colours of strokes that are placed at random: a little about grey, from where every colour is near.
 _GREY, _SPREAD = 0.5, 0.2
-# Half length of such strokes in radii.
-_HALF_LENGTH = 2.0
+# Half length of such strokes in radii, and radius of the finest ones in spacings: nothing says where finer ones belong.
+_HALF_LENGTH, _FINEST = 2.0, 0.45
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Composition:
         like: gives the dtype and the device.
 
     Attributes:
+        shape: (B, N) of the strokes.
         background: (B, 3) colour of the paper.
     """
 
@@ -73,6 +74,7 @@ class Composition:
         generator: torch.Generator,
         like: Tensor,
     ) -> None:
+        self.shape = (batch, strokes)
         self._constraints = constraints or Constraints()
         self._painter = medium.brush if isinstance(medium.brush, NeuralPainter) else None
         self.background = self._paper(batch, medium, photo, like)
@@ -85,7 +87,7 @@ class Composition:
         spacing = spacing_of(size, strokes)
         self._parameters = parameters_of(medium.brush, batch, COLOR.size, strokes, spacing, like)
         canvas = self._under
-        for wave in waves(strokes, finest_radius(medium.brush)):
+        for wave in waves(strokes, _FINEST if photo is None else finest_radius(medium.brush)):
             count = wave.total - self._parameters.count
             if count == 0:
                 break
@@ -108,13 +110,22 @@ class Composition:
     def _strokes(self, rows: Tensor | None = None) -> AnyStrokes:
         return self._constraints(self._parameters.strokes(rows))
 
-    def step(self, objective: Callable[[Tensor], Tensor], rate: float, *, is_last: bool = False) -> CompositionStep:
+    def step(
+        self,
+        objective: Callable[[Tensor], Tensor],
+        rate: float,
+        *,
+        kept: Tensor | None = None,
+        is_last: bool = False,
+    ) -> CompositionStep:
         """Move the strokes one step of Adam of size `rate` to where the objective is less.
 
         Args:
             objective: (B, 3, H, W) canvases, differentiable, in about [0, 1] -> () loss. Canvases do not depend on
                 each other where it is a sum over them.
             rate: 1 is full.
+            kept: (B, N) mask of the strokes that are on the canvases which the objective is given, by default all; what
+                is handed out has all.
             is_last: the strokes are handed out at full resolution, which bitmap brushes and neural painters need not
                 have while they are optimised, and the canvas is that.
         """
@@ -122,16 +133,19 @@ class Composition:
         with torch.enable_grad():
             rows = parameters.rows.detach().requires_grad_()
             strokes = self._strokes(rows)
-            canvas = lay(parameters.shown(strokes), self._under)
+            laid = parameters.shown(strokes)
+            canvas = lay(laid if kept is None else laid.masked(kept.to(self._under.device)), self._under)
             loss = objective(canvas)
             (grad,) = torch.autograd.grad(loss, rows)
         parameters.update(grad, loss.new_tensor(rate))
         fields = strokes.fields()
         painted = parameters.painted([fields[name].detach() for name in parameters.MOVING])
         canvas = canvas.detach()
-        if is_last and parameters.is_reduced:
-            with torch.no_grad():
+        with torch.no_grad():
+            if is_last and parameters.is_reduced:
                 canvas = lay(painted, self._under, self._painter)
+            elif kept is not None:
+                canvas = lay(laid, self._under)
         return CompositionStep(painted, canvas, loss.detach())
 
 

@@ -210,7 +210,7 @@ def _check(
 
 def _medium(medium: str | Medium, photo: Tensor) -> Medium:
     if isinstance(medium, str):
-        return named_medium(medium, photo)
+        return named_medium(medium, photo.device, photo.dtype)
     if not isinstance(medium, Medium):
         raise TypeError(f"medium must be a name or a Medium, got {type(medium).__name__}")
     if isinstance(medium.brush, NeuralPainter):
