@@ -109,6 +109,13 @@ def test_networks_stay_frozen(network):
     assert not any(weight.requires_grad for weight in network.parameters())
 
 
+def test_loading_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    network = load_network()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert {(x.dtype, x.device.type) for x in network.parameters()} == {(torch.float32, "cpu")}
+
+
 def test_names(monkeypatch):
     assert DEFAULT_NETWORK == network_names()[0] == load_network().name
     with pytest.raises(

