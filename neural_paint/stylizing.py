@@ -76,9 +76,7 @@ def stylize_photo(job: Job, options: StylizeOptions) -> int:
     photo = _canvas(load_image(job.photo, size=min(options.fit, max(info.height, info.width))), options)
     style = None if options.style is None else load_image(options.style, size=options.fit).to(options.device)
     constraints = _constraints(options, photo)
-    if options.sheet is not None:
-        check_picture(options.sheet, sheet_size(photo.shape[2:], 1 + _SHEET_LAYERS, _COLUMNS))
-        check_writable(options.sheet)
+    _check_sheet(options.sheet, photo)
 
     def paint(objective: Objective, title: str, received: list[int]) -> StylizeStep:
         steps = stylize(
@@ -107,17 +105,19 @@ def stylize_photo(job: Job, options: StylizeOptions) -> int:
     if received:
         video = "" if job.files.video is None else ", and then the video; once more leaves that out"
         say(f"stopped by {signal.Signals(received[0]).name}, writing the painting as it is{video}")
-    painting = _painting(step, job, options, size)
-    status, written = write_painting(painting, job.files, options.video)
+    status, written = write_painting(_painting(step, job, options, size), job.files, options.video)
     if written:
-        print(
-            f"{listed(written)}: {size[1]} x {size[0]} pixels, {step.strokes.num_strokes} strokes, "
-            f"{step.index + 1} steps, loss {float(step.loss):.4g}, {seconds:.1f} s",
-            flush=True,
-        )
+        print(f"{listed(written)}: {size[1]} x {size[0]} pixels, {_summary(step)}, {seconds:.1f} s", flush=True)
     if options.sheet is not None and not received and status != _INTERRUPTED:
         status = max(status, _write_sheet(options.sheet, photo, options.objective, paint))
     return status if status or not received else 128 + received[0]
+
+
+def _check_sheet(path: Path | None, photo: Tensor) -> None:
+    """Refuse now what could not be written later."""
+    if path is not None:
+        check_picture(path, sheet_size(photo.shape[2:], 1 + _SHEET_LAYERS, _COLUMNS))
+        check_writable(path)
 
 
 def _canvas(photo: Tensor, options: StylizeOptions) -> Tensor:
@@ -184,6 +184,10 @@ def _paint_sheet(path: Path, photo: Tensor, objective: Objective, paint: Any) ->
     else:
         say(problem)
     return 128 + received[0] if received else int(problem is not None)
+
+
+def _summary(step: StylizeStep) -> str:
+    return f"{step.strokes.num_strokes} strokes, {step.index + 1} steps, loss {float(step.loss):.4g}"
 
 
 def _state(step: StylizeStep) -> str:

@@ -16,7 +16,7 @@ from neural_paint.constraints import Constraints
 from neural_paint.io import demo_photo, load_image
 from neural_paint.media import MEDIA, Medium, named_medium
 from neural_paint.painters import NeuralPainter
-from neural_paint.perception import NPX_TERMS, load_network
+from neural_paint.perception import NPX_TERMS, Transform, load_network
 from neural_paint.perception.named_modules import NamedModules
 from neural_paint.tasks import stylize
 from neural_paint.tasks.presets import PRESETS
@@ -190,6 +190,7 @@ def test_presets(photo: Tensor, name: str) -> None:
         ({"steps": 1, "seconds": 1.0}, "steps and seconds exclude each other"),
         ({"speed": math.nan}, "speed must be > 0 and finite, got nan"),
         ({"objective": Objective(layers=("expand99",))}, r"layers must be of stem, .*, got 'expand99'"),
+        ({"objective": Objective(transform=Transform(jitter=90))}, "size must be above the 90 pixels"),
         (
             {"medium": Medium(NeuralPainter.pretrained().double())},
             "medium's painter must be a painter in torch.float32",

@@ -1,6 +1,6 @@
 """Frozen networks that know photographs, ImageNet's labels, random views for them, and losses on what they see."""
 
-from neural_paint.perception.catalogue import DEFAULT_NETWORK, load_network, network_names
+from neural_paint.perception.catalogue import DEFAULT_NETWORK, load_network, network_like, network_names
 from neural_paint.perception.efficientnet import EfficientNetLite
 from neural_paint.perception.feature_loss import FeatureLoss
 from neural_paint.perception.labels import find_label, label_name, search_labels
@@ -28,6 +28,7 @@ __all__ = [
     "find_label",
     "label_name",
     "load_network",
+    "network_like",
     "network_names",
     "search_labels",
 ]

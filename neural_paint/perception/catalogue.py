@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+from itertools import chain
+
+from torch import Tensor
+
 from neural_paint.perception.efficientnet import EFFICIENTNETS, EfficientNetLite
 from neural_paint.perception.network import FeatureNetwork
 from neural_paint.perception.suggestions import did_you_mean, near
@@ -33,3 +38,13 @@ def load_network(name: str = DEFAULT_NETWORK) -> FeatureNetwork:
     names = ", ".join(network_names())
     what = did_you_mean(near(name, network_names()))
     raise ValueError(f"network must be of {names} or {TIMM}<a model of timm>, got {name!r}{what}")
+
+
+def network_like(network: str | FeatureNetwork, like: Tensor) -> FeatureNetwork:
+    """The network, or that of the name, in the dtype and on the device of `like`; one that is given stays as it is."""
+    if isinstance(network, str):
+        return load_network(network).to(like.device, like.dtype)
+    tensors = chain(network.parameters(), network.buffers())
+    if all((x.dtype, x.device) == (like.dtype, like.device) for x in tensors if x.is_floating_point()):
+        return network
+    return copy.deepcopy(network).to(like.device, like.dtype)

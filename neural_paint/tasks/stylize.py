@@ -6,12 +6,10 @@ in the canvas and in the photograph, and nothing else; shapes, places and colour
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import chain
 from typing import Literal, get_args
 
 import torch
@@ -30,7 +28,7 @@ from neural_paint.perception import (
     GramStyleLoss,
     Transform,
     TransportStyleLoss,
-    load_network,
+    network_like,
 )
 from neural_paint.tasks.checks import check_budget, check_painter, check_photo, check_strokes
 from neural_paint.tasks.composition import Composition, CompositionStep
@@ -225,9 +223,12 @@ class _Comparison:
         self._photo = photo
         self._objective = objective
         # Each is loaded once, whatever looks with it.
-        network: _Load = cache(partial(_network, like=photo))
+        network: _Load = cache(partial(network_like, like=photo))
         self._losses = _feature_losses(objective, network)
         self._generator = generator
+        self._transform = objective.transform or Transform()
+        # Refuses now, and not at the first step, a photograph that is too small for it.
+        self._transform.draw(1, (photo.shape[2], photo.shape[3]), torch.Generator())
         self._style = None if style is None else self._style_loss(style.to(photo), network(objective.network))
 
     def _style_loss(self, style: Tensor, network: FeatureNetwork) -> _Objective:
@@ -239,9 +240,9 @@ class _Comparison:
 
     def draw(self) -> _Objective:
         """The comparison by one random view, (B, 3, H, W) canvases -> (), the sum over them."""
-        transform, photo = self._objective.transform or Transform(), self._photo
+        photo = self._photo
         height, width = photo.shape[2:]
-        view = transform.draw(len(photo), (height, width), self._generator)
+        view = self._transform.draw(len(photo), (height, width), self._generator)
         seen = view(photo)
         targets = [loss.targets(seen) for loss in self._losses]
 
@@ -276,16 +277,6 @@ def _feature_losses(objective: Objective, load: _Load) -> list[FeatureLoss]:
         )
         for index, (network, layers) in enumerate(of_network.items())
     ]
-
-
-def _network(network: str | FeatureNetwork, like: Tensor) -> FeatureNetwork:
-    """In the dtype and on the device of `like`; that of a caller stays as it is."""
-    if isinstance(network, str):
-        return load_network(network).to(like.device, like.dtype)
-    tensors = chain(network.parameters(), network.buffers())
-    if all((x.dtype, x.device) == (like.dtype, like.device) for x in tensors if x.is_floating_point()):
-        return network
-    return copy.deepcopy(network).to(like.device, like.dtype)
 
 
 def _style_layers(network: FeatureNetwork) -> Sequence[str]:
