@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from neural_paint.allocation import keep_freed_memory
 from neural_paint.contact_sheet import contact_sheet
 from neural_paint.io import load_strokes, save_image, save_strokes
 from neural_paint.media import MEDIA, named_medium
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--sheet", type=Path, help="by default the image of that --name in the documentation")
     options = parser.parse_args(arguments)
+    keep_freed_memory()
     options.results.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys([*(options.network or [DEFAULT_NETWORK]), *NETWORKS])
     networks = [load_network(name).to(options.device) for name in names]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from neural_paint import __version__, backends
+from neural_paint.allocation import keep_freed_memory
 from neural_paint.brushes import BRUSHES
 from neural_paint.chosen_painter import DEFAULT_BRUSH, DEFAULT_PAINTER, Painters, Speckle, Weights, chosen_tool
 from neural_paint.cli_options import (
@@ -67,6 +68,7 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 interrupted."""
+    keep_freed_memory()
     try:
         return app(arguments, standalone_mode=False) or 0
     except (ImageError, OSError) as error:

@@ -132,6 +132,7 @@ def _resize(photo: Tensor, longest: int) -> Tensor:
 
 def _optimise(painting: Painting, waves: list[Wave], budget: Budget) -> Iterator[Step]:
     while True:
+        budget.begin_step()
         is_last = budget.is_last
         while waves and (is_last or budget.progress >= waves[0].begin):
             painting.begin_wave(waves.pop(0))
@@ -141,4 +142,3 @@ def _optimise(painting: Painting, waves: list[Wave], budget: Budget) -> Iterator
         yield Step(budget.index - 1, progress, strokes, painting.canvas, painting.background.flatten(1), mse)
         if is_last:
             return
-        budget.begin_step()

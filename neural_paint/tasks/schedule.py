@@ -71,6 +71,7 @@ class Budget:
         self.index = 0
 
     def begin_step(self) -> None:
+        """What passed since the last step, or since the call, is the caller's."""
         self._begun = time.perf_counter()
 
     def end_step(self) -> None:

@@ -284,9 +284,8 @@ def _style_layers(network: FeatureNetwork) -> Sequence[str]:
 
 
 def _optimise(composition: Composition, compare: _Comparison, budget: Budget, speed: float) -> Iterator[StylizeStep]:
-    # What passed since the call is the caller's.
-    budget.begin_step()
     while True:
+        budget.begin_step()
         is_last = budget.is_last
         size = speed * rate(budget.progress)
         step: CompositionStep = composition.step(compare.draw(), size, is_last=is_last)
@@ -296,4 +295,3 @@ def _optimise(composition: Composition, compare: _Comparison, budget: Budget, sp
         yield StylizeStep(budget.index - 1, progress, step.strokes, step.canvas, composition.background, loss)
         if is_last:
             return
-        budget.begin_step()

@@ -17,13 +17,13 @@ from neural_paint.action_strokes import AnyStrokes
 from neural_paint.constraints import Constraints
 from neural_paint.media import Medium, named_medium
 from neural_paint.painters.base import NeuralPainter
-from neural_paint.perception import DEFAULT_NETWORK, FeatureNetwork, find_label, load_network
+from neural_paint.perception import DEFAULT_NETWORK, FeatureNetwork, find_label, network_like
 from neural_paint.tasks.checks import check_budget, check_painter, check_strokes
 from neural_paint.tasks.class_objective import ClassObjective
 from neural_paint.tasks.composition import Composition
 from neural_paint.tasks.schedule import Budget, rate
 
-DEFAULT_STEPS = 600
+DEFAULT_STEPS = 1_000
 DEFAULT_STROKES = 120
 DEFAULT_SIZE = 160
 
@@ -102,7 +102,7 @@ def visualize(
         batch: canvases, each with its own strokes and views. Published: 3 or 5.
         objective: what the networks are asked, and in which views.
         constraints: what the strokes are held to.
-        steps: steps of optimisation; 600 where neither budget is given. Published: 1,500.
+        steps: steps of optimisation; 1,000 where neither budget is given. Published: 1,500.
         seconds: time to spend in here instead.
         speed: multiplies the size of the steps. At 1 a colour moves by 0.05 a step, as published.
         seed: of the random numbers that place the strokes and draw the views.
@@ -157,11 +157,11 @@ def _classifiers(
         networks = [networks]
     if not networks:
         raise ValueError("networks must hold at least one, got none")
-    found = tuple(load_network(network) if isinstance(network, str) else network for network in networks)
+    found = tuple(network_like(network, like) for network in networks)
     for network in found:
         if not network.is_classifier:
             raise ValueError(f"networks must be classifiers of ImageNet's labels, and {network.name} is none")
-    return tuple(network.to(like) for network in found)
+    return found
 
 
 def _optimise(
@@ -174,6 +174,7 @@ def _optimise(
     generator: torch.Generator,
 ) -> Iterator[VisualizeStep]:
     while True:
+        budget.begin_step()
         is_last = budget.is_last
         ask = objective.drawn(networks, label, budget.progress, generator)
         kept = objective.kept(composition.shape, generator)
@@ -191,4 +192,3 @@ def _optimise(
         )
         if is_last:
             return
-        budget.begin_step()
