@@ -24,25 +24,28 @@ class ChosenMedium:
     record: Mapping[str, Any]
 
 
-def chosen_medium(name: str, weights: Path | None, device: str, overlap: int | None = None) -> ChosenMedium:
+def chosen_medium(
+    name: str, weights: Path | None, speckle: bool, device: str, overlap: int | None = None
+) -> ChosenMedium:
     """The medium of that name, or else the image of that name as a stamp.
 
-    A neural painter's has the weights of a file, or of the painter that comes with the program, and blocks that overlap
-    by so many pixels, or as they do by default.
+    A neural painter's has the weights of a file, or of the painter that comes with the program, noise where speckle is
+    asked for, and blocks that overlap by so many pixels, or as they do by default.
 
     Raises:
-        typer.BadParameter: there is neither, or `--weights` is not for it.
+        typer.BadParameter: there is neither, or `--weights` or `--speckle` is not for it.
         OSError: a file cannot be read.
     """
     if name == NEURAL:
-        tool = chosen_tool(Painters.neural, None, weights, False, device)
+        tool = chosen_tool(Painters.neural, None, weights, speckle, device)
         assert isinstance(tool.brush, NeuralPainter)
-        medium = neural_medium(tool.brush)
+        medium = replace(neural_medium(tool.brush), noise=speckle)
         if overlap is not None:
             medium = replace(medium, overlap=overlap)
         return ChosenMedium(medium, weights, {"medium": name, **tool.record})
-    if weights is not None:
-        raise typer.BadParameter(f"it is for --medium {NEURAL}", param_hint="'--weights'")
+    for option, given in (("--weights", weights is not None), ("--speckle", speckle)):
+        if given:
+            raise typer.BadParameter(f"it is for --medium {NEURAL}", param_hint=f"'{option}'")
     if name in MEDIA:
         return ChosenMedium(named_medium(name), None, {"medium": name})
     if not Path(name).exists():

@@ -48,7 +48,7 @@ Speckle = Annotated[
     bool,
     typer.Option(
         "--speckle",
-        help="Strokes of --painter neural with a random speckle each, as MyPaint's have, not their smooth mean.",
+        help="Strokes of a neural painter with a random speckle each, as MyPaint's have, not their smooth mean.",
     ),
 ]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 
 from neural_paint.brushes import BRUSHES, BitmapBrush, Brush
 from neural_paint.painters.actions import STROKE_SIZE
 from neural_paint.painters.base import DEFAULT_PAINTER, NeuralPainter
+from neural_paint.painters.canvas import Order
 from neural_paint.painters.pretrained import load_pretrained
 
 _WHITE = 1.0
@@ -26,7 +28,10 @@ class Medium:
         block: a neural painter's strokes come in blocks of so many pixels a side, laid on a grid that fills the canvas
             ("Neural Painters", arXiv:1904.08410); None: anywhere, at any size.
         overlap: pixels that neighbouring blocks have in common, in [0, block - 1]; about, as blocks fill the canvas.
-        connected: each stroke of a block begins where the one before it ended.
+        order: "blocks" paints one block after the other, row by row; "alternating" gives each a stroke in turn.
+        connected: each stroke of a block begins where the one before it ended; needs the order "blocks".
+        noise: a neural painter's strokes have noise, drawn anew in each step, as those of stochastic painters had where
+            they were published; without it they are as they are on average.
 
     Raises:
         ValueError: a number is out of range, or `block` is given for a brush.
@@ -36,17 +41,29 @@ class Medium:
     paper: float | None = None
     block: int | None = None
     overlap: int = 0
+    order: Order = "blocks"
     connected: bool = False
+    noise: bool = False
 
     def __post_init__(self) -> None:
         if self.paper is not None and not 0 <= self.paper <= 1:
             raise ValueError(f"paper must be in [0, 1], got {self.paper}")
+        if not isinstance(self.brush, NeuralPainter):
+            if self.block is not None or self.noise:
+                raise ValueError("block and noise are for a neural painter, and brush is none")
+        elif self.noise and not self.brush.noise_size:
+            raise ValueError("noise needs a painter that has some, and brush has none")
+        self._check_blocks()
+
+    def _check_blocks(self) -> None:
+        if self.order not in get_args(Order):
+            raise ValueError(f"order must be one of {', '.join(get_args(Order))}, got {self.order!r}")
+        if self.connected and self.order == "alternating":
+            raise ValueError("connected strokes need the order 'blocks', got 'alternating'")
         if self.block is None:
             if self.overlap or self.connected:
                 raise ValueError("overlap and connected are for strokes in blocks, and block is None")
             return
-        if not isinstance(self.brush, NeuralPainter):
-            raise ValueError("block is for a neural painter, and brush is none")
         if self.block < 1:
             raise ValueError(f"block must be at least 1, got {self.block}")
         if not 0 <= self.overlap < self.block:

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from neural_paint.chosen_medium import chosen_medium
-from neural_paint.chosen_painter import Weights
+from neural_paint.chosen_painter import Speckle, Weights
 from neural_paint.cli_options import (
     Device,
     PhotoSize,
@@ -140,6 +140,7 @@ def stylize(
         ),
     ] = None,
     weights: Weights = None,
+    speckle: Speckle = False,
     seed: Seed = 0,
     device: Device = "auto",
     save: Save = None,
@@ -162,7 +163,7 @@ def stylize(
     check_budget(steps, seconds)
     published = _preset(preset)
     name = medium or (published.medium if published else _DEFAULT_MEDIUM)
-    chosen = chosen_medium(name, weights, device)
+    chosen = chosen_medium(name, weights, speckle, device)
     try:
         objective = published.objective(network) if published else Objective(network=network)
         if layer:

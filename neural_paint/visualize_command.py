@@ -9,7 +9,7 @@ from typing import Annotated, get_args
 import typer
 
 from neural_paint.chosen_medium import chosen_medium
-from neural_paint.chosen_painter import Weights
+from neural_paint.chosen_painter import Speckle, Weights
 from neural_paint.cli_options import (
     Device,
     Save,
@@ -86,6 +86,7 @@ def visualize(
         str, typer.Option(metavar="NAME", help=f"One of {', '.join(MEDIA)}, or an image file to stamp.")
     ] = _DEFAULT_MEDIUM,
     weights: Weights = None,
+    speckle: Speckle = False,
     strokes: Annotated[
         int, typer.Option(metavar="N", help="Strokes on each canvas.", callback=within(1, 100_000))
     ] = DEFAULT_STROKES,
@@ -147,7 +148,7 @@ def visualize(
         raise typer.BadParameter("give a label and --output, or --search", param_hint="'LABEL'")
     check_budget(steps, seconds)
     side = canvas or DEFAULT_SIZE
-    used = chosen_medium(medium, weights, device, None if grid is None else _OVERLAP)
+    used = chosen_medium(medium, weights, speckle, device, None if grid is None else _OVERLAP)
     options = VisualizeOptions(
         label=_label(label),
         networks=_networks(network, "--network", device),

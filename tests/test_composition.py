@@ -158,3 +158,27 @@ def test_connected_strokes_of_a_block() -> None:
     actions = grid_of(6, medium, (64, 128)).actions[0]
     joined = (actions[1:, START.slice] == actions[:-1, END.slice]).all(-1)
     assert joined.tolist() == [True, True, False, True, True]
+
+
+def test_alternating_strokes_go_from_block_to_block() -> None:
+    medium = Medium(NeuralPainter.pretrained(), block=64, overlap=0, order="alternating")
+    corner = grid_of(5, medium, (64, 128)).place[0, :, 0]
+    assert corner.tolist() == [0, 64, 0, 64, 0]
+
+
+@pytest.mark.parametrize("block", [None, 64])
+def test_noise_is_other_in_each_step_and_in_what_is_handed_out(block: int | None) -> None:
+    medium = Medium(NeuralPainter.pretrained(), paper=1.0, block=block, noise=True)
+
+    def paint(seed: int) -> list[Tensor]:
+        composition = compose(medium, seed=seed)
+        steps = [composition.step(lambda canvas: canvas.mean(), 1e-9, is_last=last) for last in (False, True)]
+        strokes = steps[-1].strokes
+        assert isinstance(strokes, ActionStrokes) and strokes.seed is not None
+        assert isinstance(medium.brush, NeuralPainter)
+        expected = lay(strokes.validate(), torch.ones_like(steps[-1].canvas), medium.brush)
+        torch.testing.assert_close(expected, steps[-1].canvas)
+        return [step.canvas for step in steps]
+
+    (first, second), (again, _) = paint(0), paint(0)
+    assert torch.equal(first, again) and (first - second).abs().max() > 0.05

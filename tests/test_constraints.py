@@ -145,7 +145,10 @@ def test_media() -> None:
     ("arguments", "message"),
     [
         ({"paper": 2.0}, r"paper must be in \[0, 1\], got 2.0"),
-        ({"block": 64}, "block is for a neural painter"),
+        ({"block": 64}, "block and noise are for a neural painter"),
+        ({"noise": True}, "block and noise are for a neural painter"),
+        ({"order": "spiral"}, "order must be one of blocks, alternating, got 'spiral'"),
+        ({"connected": True, "order": "alternating"}, "connected strokes need the order 'blocks'"),
         ({"connected": True}, "block is None"),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neural_paint.action_strokes import AnyStrokes
+from neural_paint.action_strokes import ActionStrokes, AnyStrokes
 from neural_paint.constraints import Constraints
 from neural_paint.media import Medium
 from neural_paint.painters.actions import COLOR
@@ -54,7 +54,7 @@ class Composition:
         constraints: what they are held to.
         photo: (B, 3, H, W) in whose shapes and colours they begin, coarse ones first; without one, and in a neural
             painter's blocks, they begin at random places.
-        generator: of that, on the CPU.
+        generator: of that, and of the medium's noise, on the CPU.
         like: gives the dtype and the device.
 
     Attributes:
@@ -76,6 +76,7 @@ class Composition:
     ) -> None:
         self.shape = (batch, strokes)
         self._constraints = constraints or Constraints()
+        self._generator = generator if medium.noise else None
         self._painter = medium.brush if isinstance(medium.brush, NeuralPainter) else None
         self.background = self._paper(batch, medium, photo, like)
         self._under = self.background[:, :, None, None].expand(-1, -1, *size).contiguous()
@@ -110,6 +111,12 @@ class Composition:
     def _strokes(self, rows: Tensor | None = None) -> AnyStrokes:
         return self._constraints(self._parameters.strokes(rows))
 
+    def _noisy(self, strokes: AnyStrokes) -> AnyStrokes:
+        if self._generator is None:
+            return strokes
+        assert isinstance(strokes, ActionStrokes)
+        return strokes.seeded(int(torch.randint(1 << 62, (), generator=self._generator)))
+
     def step(
         self,
         objective: Callable[[Tensor], Tensor],
@@ -132,14 +139,16 @@ class Composition:
         parameters = self._parameters
         with torch.enable_grad():
             rows = parameters.rows.detach().requires_grad_()
-            strokes = self._strokes(rows)
+            strokes = self._noisy(self._strokes(rows))
             laid = parameters.shown(strokes)
             canvas = lay(laid if kept is None else laid.masked(kept.to(self._under.device)), self._under)
             loss = objective(canvas)
             (grad,) = torch.autograd.grad(loss, rows)
         parameters.update(grad, loss.new_tensor(rate))
         fields = strokes.fields()
-        painted = parameters.painted([fields[name].detach() for name in parameters.MOVING])
+        painted: AnyStrokes = parameters.painted([fields[name].detach() for name in parameters.MOVING])
+        if "seed" in fields:
+            painted = painted.replace(seed=fields["seed"])
         canvas = canvas.detach()
         with torch.no_grad():
             if is_last and parameters.is_reduced:

@@ -26,7 +26,7 @@ _STEP = 0.1
 class GridParameters(ParameterRows):
     """N actions on each of B canvases, as rows of the entries before the sigmoid, and colours as they are.
 
-    Blocks are painted one after the other, row by row; each has N / blocks strokes, or one more or less.
+    Blocks go row by row; each has N / blocks strokes, or one more or less.
 
     Args:
         batch: B.
@@ -46,7 +46,8 @@ class GridParameters(ParameterRows):
         self._texels = texels_for(medium.brush, side)
         corners = _corners(size, side, side * (1 - medium.overlap / medium.block))
         # The block of a stroke.
-        block = torch.arange(capacity) * len(corners) // capacity
+        block = torch.arange(capacity)
+        block = block * len(corners) // capacity if medium.order == "blocks" else block % len(corners)
         self._connected = medium.connected
         self._first = (torch.cat([block.new_ones(1), block.diff()]) != 0).to(like.device)
         place = torch.cat([corners[block], corners.new_full((capacity, 1), side)], -1)
