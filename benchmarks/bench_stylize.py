@@ -6,23 +6,24 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import published_stylize
 import pytest
-import stitched_loop
 import torch
 import torch.nn.functional as F
-from patch_cases import function, implementation
 from published_stylize import Stylize
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from neural_paint import ActionStrokes
+from neural_paint import ActionStrokes, composite_patches, stroke_mask
 from neural_paint.io import demo_photo, load_image
 from neural_paint.media import Medium, named_medium
-from neural_paint.painters import GANPainter, Grid, NeuralCanvas
+from neural_paint.painters import GANPainter, Grid
+from neural_paint.painters.actions import COLOR
 from neural_paint.perception import STYLE_TF, FeatureLoss, load_network
 from neural_paint.tasks import stylize
 from neural_paint.tasks.composition import Composition
-from neural_paint.testing import TOLERANCES, assert_image_close
+from neural_paint.tasks.lay import lay
+from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close
 
 LAYER = "expand5"
 
@@ -45,14 +46,20 @@ class Case(NamedTuple):
         photo = load_image(demo_photo())
         return F.interpolate(photo, self.grid.size, mode="bilinear", antialias=True).clamp(0, 1)
 
-    def scene(self) -> dict[str, Tensor]:
-        background = torch.ones(1, 3, *self.grid.size)
-        return {
-            "patches": torch.rand(1, self.grid.num_strokes, 64, 64),
-            "transform": self.grid.transform(background)[None],
-            "background": background,
-            "color": torch.rand(1, self.grid.num_strokes, 3),
-        }
+    def decoded(self) -> list[Tensor]:
+        """Pictures (1, N, 3, 64, 64) and colours (1, N, 3), with gradients."""
+        sizes = (self.grid.num_strokes, 3, 64, 64), (self.grid.num_strokes, 3)
+        return [torch.rand(1, *size, requires_grad=True) for size in sizes]
+
+
+def fused(pictures: Tensor, colors: Tensor, grid: Grid) -> Tensor:
+    background = torch.ones(1, 3, *grid.size)
+    masks = stroke_mask(pictures)
+    return composite_patches(masks, grid.transform(background)[None], background, color=colors)
+
+
+def published(pictures: Tensor, colors: Tensor, grid: Grid) -> Tensor:
+    return published_stylize.paint(pictures[0, :, None], colors[0], grid)
 
 
 PUBLISHED, SMALL = Case(8, 4), Case(2, 1)
@@ -65,9 +72,14 @@ def seeded() -> None:
 
 @pytest.mark.parametrize("name", ["cpp", "loop"])
 def bench_canvas(benchmark: BenchmarkFixture, peak_memory: Any, name: str) -> None:
-    """The canvas alone, forward and backward, masks given."""
+    """The canvas of decoded strokes, their masks included, forward and backward."""
     case = SMALL if name == "loop" and benchmark.disabled else PUBLISHED
-    run = function(implementation(name), case.scene(), "forward and backward")
+    strokes, grad = case.decoded(), torch.rand(1, 3, *case.grid.size)
+    paint = published if name == "loop" else fused
+
+    def run() -> object:
+        return torch.autograd.grad(paint(*strokes, case.grid), strokes, grad)
+
     _time(benchmark, peak_memory, run, f"the canvas alone, {case}", "stylize", name, slow=name == "loop")
 
 
@@ -76,8 +88,7 @@ def bench_step(benchmark: BenchmarkFixture, peak_memory: Any, name: str) -> None
     """Canvas, views, network, and all of it backwards, and Adam. The loop has the GAN painter, and our network."""
     case = SMALL if name == "loop" and benchmark.disabled else PUBLISHED
     if name == "loop":
-        published = Stylize(GANPainter().freeze(), case.grid, load_network(), LAYER, case.photo())
-        run: Callable[[], object] = published.step
+        run: Callable[[], object] = Stylize(GANPainter().freeze(), case.grid, load_network(), LAYER, case.photo()).step
     else:
         run = partial(next, stylize(case.photo(), _medium(name), case.grid.num_strokes, steps=100_000))
     _time(benchmark, peak_memory, run, f"a step, {case}", "stylize", name, slow=name == "loop")
@@ -135,18 +146,20 @@ def _time(
 def parity() -> None:
     """Both paint the same picture of the same actions, and the loss of both is the same."""
     painter, grid = GANPainter().freeze(), SMALL.grid
+    strokes, tolerance = SMALL.decoded(), TOLERANCES[torch.float32, "brush"]
+    images = [paint(*strokes, grid) for paint in (published, fused)]
+    assert_image_close(images[1], images[0].double(), tolerance)
+    grad = torch.linspace(-1, 1, images[0].numel()).view_as(images[0])
+    expected, found = (torch.autograd.grad(image, strokes, grad) for image in images)
+    for name, wanted, gradient in zip(("pictures", "colors"), expected, found, strict=True):
+        assert_gradient_close(gradient, wanted.double(), tolerance, name)
     actions = torch.rand(1, grid.num_strokes, 12)
-    expected = stitched_loop.paint(painter, actions, grid)
-    tolerance = TOLERANCES[torch.float32, "brush"]
-    assert_image_close(NeuralCanvas(painter, grid)(actions), expected.double(), tolerance)
+    canvas = published(painter(actions), actions[..., COLOR.slice], grid)
     corner = grid.transform(actions)[None, :, :, 2]
     place = torch.cat([corner, torch.full_like(corner[..., :1], 64.0)], -1)
-    stamps = ActionStrokes(actions=actions, place=place).to_stamps(painter)
-    composed = implementation("cpp")(
-        patches=stamps.patches, transform=stamps.transform, color=stamps.color, background=torch.ones_like(expected)
-    )
-    assert_image_close(composed, expected.double(), tolerance)
+    shown = lay(ActionStrokes(actions=actions, place=place), torch.ones_like(canvas), painter)
+    assert_image_close(shown, canvas.double(), tolerance)
     network, photo = load_network(), SMALL.photo()
-    loss = FeatureLoss(network, [LAYER], [100.0], gram_weight=0, pixel_weight=0)(expected, photo)
-    seen = network.features(torch.cat([expected, photo]), [LAYER])[0]
+    loss = FeatureLoss(network, [LAYER], [100.0], gram_weight=0, pixel_weight=0)(canvas, photo)
+    seen = network.features(torch.cat([canvas, photo]), [LAYER])[0]
     torch.testing.assert_close(loss, 100 * (seen[0] - seen[1]).abs().mean(), rtol=1e-4, atol=0)

@@ -5,13 +5,14 @@ photograph go as one batch through five transforms and the network, with gradien
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
-import stitched_loop
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from neural_paint.painters import Grid, NeuralPainter
+from neural_paint.painters.actions import COLOR
 from neural_paint.perception import FeatureNetwork
 
 PAD, FIRST_CROP, LAST_CROP = 12, 8, 4
@@ -28,13 +29,29 @@ class Stylize:
         self.adam = torch.optim.Adam([self.actions], lr=RATE)
 
     def step(self) -> Tensor:
-        canvas = stitched_loop.paint(self.painter, self.actions.sigmoid(), self.grid)
+        actions = self.actions.sigmoid()
+        strokes = (self.painter(actions[:, k]) for k in range(self.grid.num_strokes))
+        canvas = paint(strokes, actions[0, :, COLOR.slice], self.grid)
         seen = self.network.features(transform(torch.cat([canvas, self.photo])), [self.layer])[0]
         loss = WEIGHT * (seen[0] - seen[1]).abs().mean()
         self.adam.zero_grad()
         loss.backward()
         self.adam.step()
         return loss.detach()
+
+
+def paint(strokes: Iterable[Tensor], colors: Tensor, grid: Grid) -> Tensor:
+    """A canvas of pictures of strokes (1, 3, 64, 64) in colours (N, 3): each is padded with white to the whole canvas,
+    and there made alpha and blended."""
+    canvas = torch.ones(1, 3, *grid.size)
+    height, width = grid.size
+    corners = grid.transform(colors)[:, :, 2].long().tolist()
+    for stroke, color, (left, top) in zip(strokes, colors, corners, strict=True):
+        padded = F.pad(stroke, (left, width - 64 - left, top, height - 64 - top), value=1.0)
+        darkness = 1 - padded.mean(1, keepdim=True)
+        alpha = darkness / darkness.amax((2, 3), keepdim=True)
+        canvas = alpha * color[:, None, None] + (1 - alpha) * canvas
+    return canvas
 
 
 def transform(images: Tensor) -> Tensor:

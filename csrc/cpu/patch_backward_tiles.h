@@ -8,8 +8,9 @@
 
 NP_MATH_BEGIN
 
-// Samples that are kept at a time, in numbers: a band of tiles, at least one, has no more.
-constexpr int64_t kPatchBandValues = int64_t(1) << 23;
+// Samples that are kept at a time, in numbers: a band of tiles, at least one, has no more. They fit into the caches of
+// two cores, as they are written, taken up and read again.
+constexpr int64_t kPatchBandValues = int64_t(1) << 19;
 
 // Gradients of shared patches are summed per group of strokes and then over groups, in an order that no number of
 // threads changes.

@@ -252,12 +252,15 @@ class TilePatch : public Patch<T> {
       for (int i = begin(); i < end(); ++i) values[i] = from[i];
       return {V::load(values), V::load(values + 1)};
     }
+    // Where pixels are texels, neighbours have no weight. To leave them out is more than what it spares: what was just
+    // stored one texel farther on would have to be waited for.
     NP_HOST_DEVICE void add(T* to, int below, Two value) const {
-      if (is_beyond(below)) return;
+      if (is_beyond(below) || (below == 1 && patch.line_ == T(0))) return;
       to += int64_t(row + below) * patch.scene_.patch_width + column;
       if (begin() == 0 && end() == W + 1) {
         (V::load(to) + value.left).store(to);
-        return (V::load(to + 1) + value.right).store(to + 1);
+        if (patch.column_ != T(0)) (V::load(to + 1) + value.right).store(to + 1);
+        return;
       }
       T values[W + 1] = {};
       value.left.store(values);
