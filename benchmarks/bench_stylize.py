@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import published_stylize
 import pytest
+import stitched_loop
 import torch
 import torch.nn.functional as F
 from published_stylize import Stylize
@@ -70,17 +71,26 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.mark.parametrize("given", ["pictures", "masks"])
 @pytest.mark.parametrize("name", ["cpp", "loop"])
-def bench_canvas(benchmark: BenchmarkFixture, peak_memory: Any, name: str) -> None:
-    """The canvas of decoded strokes, their masks included, forward and backward."""
+def bench_canvas(benchmark: BenchmarkFixture, peak_memory: Any, name: str, given: str) -> None:
+    """The canvas of decoded strokes, forward and backward: of their pictures, whose masks are made as well, or of
+    masks."""
     case = SMALL if name == "loop" and benchmark.disabled else PUBLISHED
-    strokes, grad = case.decoded(), torch.rand(1, 3, *case.grid.size)
-    paint = published if name == "loop" else fused
+    background = torch.ones(1, 3, *case.grid.size)
+    strokes, grad = case.decoded(), torch.rand_like(background)
+    if given == "masks":
+        composite = stitched_loop.composite_patches if name == "loop" else composite_patches
+        strokes[0] = torch.rand(1, case.grid.num_strokes, 64, 64, requires_grad=True)
+        place = case.grid.transform(background)[None]
+        paint = lambda masks, colors: composite(masks, place, background, color=colors)  # noqa: E731
+    else:
+        paint = partial(published if name == "loop" else fused, grid=case.grid)
 
     def run() -> object:
-        return torch.autograd.grad(paint(*strokes, case.grid), strokes, grad)
+        return torch.autograd.grad(paint(*strokes), strokes, grad)
 
-    _time(benchmark, peak_memory, run, f"the canvas alone, {case}", "stylize", name, slow=name == "loop")
+    _time(benchmark, peak_memory, run, f"the canvas alone, {given} given, {case}", "stylize", name, slow=name == "loop")
 
 
 @pytest.mark.parametrize("name", ["a GAN painter", "the dab painter", "oil", "loop"])

@@ -20,6 +20,8 @@ from neural_paint.io import demo_photo, load_image, save_image
 from neural_paint.media import MEDIA
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+# What a painting in plain strokes looks like is no news.
+SHOWN = tuple(medium for medium in MEDIA if medium != "round")
 # Longest side of a panel.
 PANEL = 300
 CONSTRAINTS = (
@@ -41,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     photo = load_image(demo_photo(), size=PANEL)
     more = f" --steps {options.steps}"
 
-    media = [paint(f"--medium {medium}{more}") for medium in MEDIA]
-    save_image(options.images / "media.jpg", contact_sheet([photo, *media], ["photograph", *MEDIA], 3))
+    media = [paint(f"--medium {medium}{more}") for medium in SHOWN]
+    save_image(options.images / "media.jpg", contact_sheet([photo, *media], ["photograph", *SHOWN], 3))
     held = [paint(f"{constraint}{more}") for constraint in CONSTRAINTS]
     save_image(options.images / "constraints.jpg", contact_sheet(held, CONSTRAINTS, 3))
     paint(f"--sheet {options.images / 'layers.jpg'}{more}")

@@ -165,10 +165,8 @@ OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
     "vectors": ("`decode_strokes`, 10,000 vectors:", opponents_columns),
     "stroke mask": ("`stroke_mask` of the logits of a painter:", opponents_columns),
     "neural canvas": ("A step with a GAN painter, the decoder in one call:", opponents_columns),
-    "stylize": (
-        "A step of `neural-paint stylize`, next to the published one, and what it is made of:",
-        opponents_columns,
-    ),
+    "stylize": ("Intrinsic style transfer next to the published loop:", opponents_columns),
+    "stylize parts": ("What a step of that is made of:", part_columns),
     "painters": ("Neural painters, 64 strokes at a time:", rate_columns),
     "mypaint": ("The real MyPaint, `mypaint.paint_actions`:", rate_columns),
     "stroke data": ("Strokes of MyPaint, made and read for training:", strokes_columns),
