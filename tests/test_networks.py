@@ -282,3 +282,13 @@ def test_networks_of_timm():
         adapt_timm("timm/many", timm_network(num_classes=21841))(images)
     with pytest.raises(ValueError, match=r"network must be convolutional .*, got 'timm/vit'"):
         adapt_timm("timm/vit", timm_network(fixed_input_size=True))
+
+
+def test_a_network_is_of_torch_s_default_dtype() -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        network = load_network()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {weight.dtype for weight in network.parameters()} == {torch.float64}
+    assert {weight.dtype for weight in load_network().parameters()} == {torch.float32}

@@ -149,7 +149,8 @@ class EfficientNetLite(FeatureNetwork):
             raise NetworkMissing(what) from None
         path = getattr(package, f"EfficientnetLite{variant}ModelFile").get_model_file_path()
         network.load_state_dict(_folded(torch.load(path, map_location="cpu", weights_only=True)), assign=True)
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # As a network that is made anew: of torch's default dtype.
+        return network.to(dtype=torch.get_default_dtype(), memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
         x = self._stem(images)
