@@ -27,6 +27,8 @@ from neural_paint.tasks.lay import lay
 from neural_paint.testing import TOLERANCES, assert_gradient_close, assert_image_close
 
 LAYER = "expand5"
+# Parts of a step that are a medium's.
+STROKES = {"strokes, GAN painter": "a GAN painter", "strokes, dab painter": "the dab painter", "strokes, oil": "oil"}
 
 
 class Case(NamedTuple):
@@ -80,15 +82,17 @@ def bench_canvas(benchmark: BenchmarkFixture, peak_memory: Any, name: str, given
     background = torch.ones(1, 3, *case.grid.size)
     strokes, grad = case.decoded(), torch.rand_like(background)
     if given == "masks":
-        composite = stitched_loop.composite_patches if name == "loop" else composite_patches
         strokes[0] = torch.rand(1, case.grid.num_strokes, 64, 64, requires_grad=True)
-        place = case.grid.transform(background)[None]
-        paint = lambda masks, colors: composite(masks, place, background, color=colors)  # noqa: E731
-    else:
-        paint = partial(published if name == "loop" else fused, grid=case.grid)
+    composite = stitched_loop.composite_patches if name == "loop" else composite_patches
+    place = case.grid.transform(background)[None]
+
+    def paint() -> Tensor:
+        if given == "masks":
+            return composite(strokes[0], place, background, color=strokes[1])
+        return (published if name == "loop" else fused)(*strokes, case.grid)
 
     def run() -> object:
-        return torch.autograd.grad(paint(*strokes), strokes, grad)
+        return torch.autograd.grad(paint(), strokes, grad)
 
     _time(benchmark, peak_memory, run, f"the canvas alone, {given} given, {case}", "stylize", name, slow=name == "loop")
 
@@ -104,24 +108,26 @@ def bench_step(benchmark: BenchmarkFixture, peak_memory: Any, name: str) -> None
     _time(benchmark, peak_memory, run, f"a step, {case}", "stylize", name, slow=name == "loop")
 
 
-@pytest.mark.parametrize("part", ["strokes, GAN painter", "strokes, dab painter", "strokes, oil", "views", "network"])
+@pytest.mark.parametrize("part", [*STROKES, "views", "network"])
 def bench_part(benchmark: BenchmarkFixture, peak_memory: Any, part: str) -> None:
     """What a step is made of: strokes and their canvas, with Adam; views of canvas and photograph; what the network
     sees in both. All with what they take backwards."""
-    photo = PUBLISHED.photo()
+    photo, size = PUBLISHED.photo(), PUBLISHED.grid.size
     generator = torch.Generator().manual_seed(0)
     image = photo.clone().requires_grad_()
-    views = STYLE_TF.draw(1, PUBLISHED.grid.size, generator)
-    if part == "views":
-        run: Callable[[], object] = lambda: (views(photo), torch.autograd.grad(views(image).sum(), image))  # noqa: E731
-    elif part == "network":
-        loss = FeatureLoss(load_network(), [LAYER], [100.0], gram_weight=0, pixel_weight=0)
-        run = lambda: torch.autograd.grad(loss(image, photo), image)  # noqa: E731
-    else:
-        medium = _medium({"GAN painter": "a GAN painter", "dab painter": "the dab painter"}.get(part[9:], part[9:]))
-        size, strokes = PUBLISHED.grid.size, PUBLISHED.grid.num_strokes
-        composition = Composition(1, size, strokes, medium, photo=photo, generator=generator, like=photo)
-        run = partial(composition.step, lambda canvas: canvas.square().mean(), 1.0)
+    views = STYLE_TF.draw(1, size, generator)
+    loss = FeatureLoss(load_network(), [LAYER], [100.0], gram_weight=0, pixel_weight=0)
+    strokes = PUBLISHED.grid.num_strokes
+    medium = _medium(STROKES.get(part, "oil"))
+    composition = Composition(1, size, strokes, medium, photo=photo, generator=generator, like=photo)
+
+    def run() -> object:
+        if part == "views":
+            return views(photo), torch.autograd.grad(views(image).sum(), image)
+        if part == "network":
+            return torch.autograd.grad(loss(image, photo), image)
+        return composition.step(lambda canvas: canvas.square().mean(), 1.0)
+
     _time(benchmark, peak_memory, run, f"parts of a step, {PUBLISHED}", "stylize parts", part)
 
 
