@@ -69,7 +69,8 @@ def stylize_photo(job: Job, options: StylizeOptions) -> int:
         ValueError, OSError, RuntimeError: it cannot be painted.
     """
     info = photo_info(job.photo)
-    size = scaled((info.height, info.width), options.size)
+    # A canvas of its own proportions shows the middle of the photograph.
+    size = scaled(options.canvas or (info.height, info.width), options.size or max(info.height, info.width))
     job.files.check(size, options.video)
     if info.frames > 1:
         say(f"{job.photo} has {info.frames} frames, the first is painted")
@@ -122,8 +123,19 @@ def _check_sheet(path: Path | None, photo: Tensor) -> None:
 
 def _canvas(photo: Tensor, options: StylizeOptions) -> Tensor:
     if options.canvas is not None:
-        photo = F.interpolate(photo, options.canvas, mode="bilinear", antialias=True).clamp(0, 1)
+        photo = F.interpolate(_middle(photo, options.canvas), options.canvas, mode="bilinear", antialias=True).clamp(
+            0, 1
+        )
     return photo.to(options.device)
+
+
+def _middle(photo: Tensor, canvas: tuple[int, int]) -> Tensor:
+    """As much of the photograph as has the canvas's proportions."""
+    height, width = photo.shape[2:]
+    scale = min(height / canvas[0], width / canvas[1])
+    rows, columns = (max(1, round(side * scale)) for side in canvas)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return photo[:, :, top : top + rows, left : left + columns]
 
 
 def _constraints(options: StylizeOptions, photo: Tensor) -> Constraints:

@@ -47,12 +47,26 @@ def test_paints_saves_and_renders_again(
 def test_presets_give_what_is_not_asked_for(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("stylize", photo, "-o", tmp_path / "a.png", "--preset", "npx", "--save", ".json")
     status, out, _ = run(capsys, *arguments, "--steps", 2)
-    assert status == 0 and "60 x 40 pixels, 32 strokes, 2 steps" in out
+    assert status == 0 and "60 x 60 pixels, 32 strokes, 2 steps" in out
     file = load_strokes(tmp_path / "a.json")
     assert file.canvas == (64, 64) and file.metadata["preset"] == "npx" and len(file.metadata["layers"]) == 3
     status, out, _ = run(capsys, *arguments, *QUICK, "--medium", "marker")
     assert status == 0 and "12 strokes, 3 steps" in out
     assert isinstance(load_strokes(tmp_path / "a.json").strokes, Strokes)
+
+
+def test_a_preset_s_canvas_is_the_middle_of_the_photograph_and_all_of_the_painting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = torch.zeros(1, 3, 64, 160)
+    picture[..., 48:112] = 0.5
+    save_image(tmp_path / "photo.png", picture)
+    more = ("--preset", "npx", "--medium", "marker", "--start", "photo", "--strokes", 60, "--steps", 2)
+    assert run(capsys, "stylize", tmp_path / "photo.png", "-o", tmp_path / "a.png", "--size", 64, *more)[0] == 0
+    painting = load_image(tmp_path / "a.png")
+    assert painting.shape == (1, 3, 64, 64)
+    # On both sides neither the black beside the middle, nor the paper, which is white.
+    assert all((side.median() - 0.5).abs() < 0.2 for side in (painting[..., :8], painting[..., -8:]))
 
 
 def test_a_sheet_of_layers(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ class Preset:
         norm: of differences of features, pixels and Gram matrices; the latter two are compared where `pixels`.
         pixels: whether pixels and Gram matrices count as well, as `NPX_TERMS` says.
         strokes, steps: their numbers.
-        canvas: (H, W) that the photograph is brought to, whatever its proportions.
+        canvas: (H, W), which the program fills with the middle of the photograph.
         medium: named in `neural_paint.media.MEDIA`.
         start: see `stylize`.
     """
