@@ -17,6 +17,7 @@ from torch import Tensor
 
 from neural_paint.io.atomic import write_atomic
 from neural_paint.io.stroke_codecs import decode_safetensors, encode_safetensors
+from neural_paint.io.weights import checked_weights
 from neural_paint.painters.actions import ACTION_SIZE
 from neural_paint.painters.base import NeuralPainter
 from neural_paint.painters.dab import WIDTH, DabPainter
@@ -38,7 +39,6 @@ _PARTS = {
     "decoder_state_dict": "decoder.",
     "generator_state_dict": "generator.",
 }
-_WEIGHT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save_painter(painter: NeuralPainter, path: str | os.PathLike[str]) -> None:
@@ -61,7 +61,7 @@ def save_painter(painter: NeuralPainter, path: str | os.PathLike[str]) -> None:
     header = {"format": FORMAT, "version": VERSION, "kind": painter.kind, "architecture": painter.architecture()}
     state = {name: tensor.detach().cpu() for name, tensor in painter.state_dict().items()}
     try:
-        tensors = _check_tensors(painter, state)
+        tensors = checked_weights(painter, state, _described(painter))
     except ValueError as error:
         raise ValueError(f"cannot save {path}: {error}") from error
     write_atomic(path, encode_safetensors(header, tensors))
@@ -87,7 +87,7 @@ def load_painter(path: str | os.PathLike[str]) -> NeuralPainter:
         # A safetensors file is the length of its header in 8 bytes, then a JSON object.
         kind, architecture, state = _read_safetensors(data) if data[8:9] == b"{" else _read_checkpoint(data)
         painter = _build(kind, architecture)
-        painter.load_state_dict(_check_tensors(painter, state), assign=True)
+        painter.load_state_dict(checked_weights(painter, state, _described(painter)), assign=True)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"cannot load {path}: {error}") from error
     return painter.use_channels_last().freeze()
@@ -186,53 +186,5 @@ def _shape(state: Mapping[str, Any], name: str, default: tuple[int, int]) -> tup
     return (tensor.shape[0], tensor.shape[1]) if isinstance(tensor, Tensor) and tensor.ndim == 2 else default
 
 
-def _check_tensors(painter: NeuralPainter, state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights of `painter`, contiguous, or ValueError that names the first that is not as it must be."""
-    expected = painter.state_dict()
-    # Counters of training steps, which checkpoints before torch 0.4.1 lack.
-    counters = {name for name in expected if name.endswith(".num_batches_tracked")}
-    for what, names in (
-        ("lacks", [name for name in expected if name not in state and name not in counters]),
-        ("has the unknown weight", [name for name in state if name not in expected]),
-    ):
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise ValueError(f"a {painter.kind} painter of {painter.architecture()} {what} {names[0]}{more}")
-    tensors = {name: torch.zeros((), dtype=torch.long) for name in counters}
-    dtype = None
-    for name in [name for name in expected if name in state]:
-        value = state[name]
-        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized or not value.is_cpu:
-            raise ValueError(f"{name} must be a dense tensor, got {_describe(value)}")
-        if value.shape != expected[name].shape:
-            raise ValueError(f"{name} must have shape {tuple(expected[name].shape)}, got {tuple(value.shape)}")
-        if name not in counters:
-            dtype = dtype or value.dtype
-            _check_values(name, value, dtype)
-        elif value.dtype != torch.long:
-            raise ValueError(f"{name} must have dtype int64, got {_name(value.dtype)}")
-        tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
-    return tensors
-
-
-def _describe(value: Any) -> str:
-    return f"one of {value.layout} on {value.device}" if isinstance(value, Tensor) else type(value).__name__
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _check_values(name: str, value: Tensor, dtype: torch.dtype) -> None:
-    if dtype not in _WEIGHT_DTYPES:
-        raise ValueError(f"{name} must have a floating dtype, got {_name(dtype)}")
-    if value.dtype != dtype:
-        raise ValueError(
-            f"{name} must have the dtype of the weights before it, {_name(dtype)}, got {_name(value.dtype)}"
-        )
-    finite = value.isfinite()
-    if not finite.all():
-        index = tuple(int(i) for i in (~finite).nonzero()[0])
-        raise ValueError(f"{name} must be finite, got {value[index].item()} at {index}")
-    if name.endswith(".running_var") and (value < 0).any():
-        raise ValueError(f"{name} must be >= 0, got {value.min().item()}")
+def _described(painter: NeuralPainter) -> str:
+    return f"a {painter.kind} painter of {painter.architecture()}"
