@@ -15,6 +15,8 @@ from torch import Tensor
 class MemoryStrokes:
     """What `StrokeData` is to training, for so many strokes; `batches` may raise a signal before one of them."""
 
+    unit = "strokes"
+
     def __init__(self, count: int = 48, stop_before: int | None = None) -> None:
         generator = torch.Generator().manual_seed(1)
         self.actions = torch.rand(count, 12, generator=generator)

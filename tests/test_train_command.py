@@ -16,8 +16,9 @@ from tiny_trainings import tiny
 
 from neural_paint.io.stroke_codecs import decode_safetensors
 from neural_paint.painters import load_painter
-from neural_paint.painters.training import Run, Trainer, make_config
-from neural_paint.painters.training.checkpoints import Checkpoint, checkpoints, load_checkpoint, save_checkpoint
+from neural_paint.painters.training.gan import GANRecipe
+from neural_paint.training import Run
+from neural_paint.training.checkpoints import Checkpoint, checkpoints, load_checkpoint, save_checkpoint
 
 HERE = Path(__file__).resolve().parent
 
@@ -95,15 +96,16 @@ def test_killed_while_a_checkpoint_is_written(data, whole, tmp_path, capsys):
 
 
 def test_interrupted_after_a_step(data, whole, tmp_path, capsys, monkeypatch):
-    take = Trainer._next
+    take, taken = GANRecipe.batch, []
 
-    def interrupt(self, batches):
-        if self.step == 4:
+    def interrupt(self, tensors):
+        taken.append(tensors)
+        if len(taken) == 5:
             monkeypatch.undo()
             os.kill(os.getpid(), signal.SIGINT)
-        return take(self, batches)
+        return take(self, tensors)
 
-    monkeypatch.setattr(Trainer, "_next", interrupt)
+    monkeypatch.setattr(GANRecipe, "batch", interrupt)
     status, out, err = run(capsys, *quick(data, tmp_path))
     assert status == 130 and out == ""
     assert "neural-paint: stopped by SIGINT after 5 steps, which are saved; the same command goes on\n" in err
@@ -173,7 +175,7 @@ def test_config_file_and_flags(data, tmp_path, capsys):
 def test_tensorboard_and_ssim_are_optional(tmp_path, capsys, monkeypatch):
     for module in ("torch.utils.tensorboard", "torchmetrics"):
         monkeypatch.setitem(sys.modules, module, None)
-    training = Run(make_config(tiny("dab")), MemoryStrokes(), MemoryStrokes(8), tmp_path)
+    training = Run(tiny("dab"), MemoryStrokes(), MemoryStrokes(8), tmp_path)
     assert training.train().evaluation.ssim is None
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and all("pip install 'neural-paint[train]'" in line for line in said)
@@ -183,7 +185,7 @@ def test_tensorboard_and_ssim_are_optional(tmp_path, capsys, monkeypatch):
 def test_tensorboard_shows_losses_and_pictures(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    config = make_config(tiny("dab", log_every=1, evaluate_every=2))
+    config = tiny("dab", log_every=1, evaluate_every=2)
     Run(config, MemoryStrokes(), MemoryStrokes(20), tmp_path).train()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
@@ -195,7 +197,7 @@ def test_tensorboard_shows_losses_and_pictures(tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_training(tmp_path):
-    config = make_config(tiny("dab", steps=9, checkpoint_every=2, learning_rate=1e30, warmup_steps=0))
+    config = tiny("dab", steps=9, checkpoint_every=2, learning_rate=1e30, warmup_steps=0)
     with pytest.raises(ValueError, match=r"stopped at step .*, as the loss error is no longer a finite number"):
         Run(config, MemoryStrokes(), MemoryStrokes(8), tmp_path).train()
     for path in checkpoints(tmp_path):

@@ -10,12 +10,13 @@ import torch
 from stroke_sets import MemoryStrokes
 from tiny_trainings import TINY, tiny
 
-from neural_paint.painters.training import Trainer, gan, make_config, vae
-from neural_paint.painters.training.world import derived_seed
+from neural_paint.painters.training import gan, vae
+from neural_paint.training import Trainer
+from neural_paint.training.world import derived_seed
 
 
 def trainer(name: str, **settings: Any) -> Trainer:
-    return Trainer(make_config(tiny(name, **settings)), MemoryStrokes())
+    return Trainer(tiny(name, **settings), MemoryStrokes())
 
 
 def weights(trainer: Trainer, network: str) -> dict[str, torch.Tensor]:

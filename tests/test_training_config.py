@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from neural_paint.painters.training import VAEConfig, make_config, read_config
-from neural_paint.painters.training.config import CONFIGS, as_settings, parse_setting
+from neural_paint.painters.training import CONFIGS, VAEConfig
+from neural_paint.training import make_config, read_config
+from neural_paint.training.config import as_settings, parse_setting
 
 
 @pytest.mark.parametrize(
@@ -39,16 +40,23 @@ from neural_paint.painters.training.config import CONFIGS, as_settings, parse_se
     ],
 )
 def test_defaults_are_the_published_numbers(recipe, published):
-    config = dataclasses.asdict(make_config({"recipe": recipe}))
+    config = dataclasses.asdict(make_config({"recipe": recipe}, CONFIGS))
     assert {key: config[key] for key in published} == published
 
 
 @pytest.mark.parametrize("recipe", CONFIGS)
 def test_settings_make_the_same_config_again(recipe):
-    config = make_config({"recipe": recipe, "painter": {"dim": 8}, "seed": 2**62, "validation": 0.1})
-    assert make_config(json.loads(json.dumps(as_settings(config)))) == config
+    config = make_config({"recipe": recipe, "painter": {"dim": 8}, "seed": 2**62, "validation": 0.1}, CONFIGS)
+    assert make_config(json.loads(json.dumps(as_settings(config))), CONFIGS) == config
     hints = typing.get_type_hints(CONFIGS[recipe])
     assert set(as_settings(config)) == hints.keys() - {"__pydantic_config__"}
+
+
+def test_a_single_recipe_need_not_be_named():
+    only = {"vae": VAEConfig}
+    assert make_config({"seed": 3}, only) == VAEConfig(seed=3)
+    with pytest.raises(ValueError, match="recipe must be one of vae, got 'gan'"):
+        make_config({"recipe": "gan"}, only)
 
 
 def test_files(tmp_path):
@@ -57,7 +65,8 @@ def test_files(tmp_path):
     settings = {"recipe": "vae", "learning_rate": 1, "betas": [0.5, 0.9], "painter": {"stochastic": False}}
     text.write_text(json.dumps(settings))
     expected = VAEConfig(learning_rate=1, betas=(0.5, 0.9), painter={"stochastic": False})
-    assert make_config(read_config(toml)) == make_config(read_config(text)) == expected
+    for file in (toml, text):
+        assert make_config(read_config(file), CONFIGS) == expected
 
 
 @pytest.mark.parametrize(
@@ -98,7 +107,7 @@ def test_bad_files_are_refused(tmp_path, name, content, message):
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
-        make_config(settings)
+        make_config(settings, CONFIGS)
 
 
 def test_settings_of_the_command_line():
@@ -114,7 +123,7 @@ def test_examples_of_the_page(tmp_path):
     recipes = set()
     for number, example in enumerate(examples):
         (tmp_path / f"{number}.toml").write_text(example)
-        config = make_config(read_config(tmp_path / f"{number}.toml"))
+        config = make_config(read_config(tmp_path / f"{number}.toml"), CONFIGS)
         recipes.add(config.recipe)
-        assert config != make_config({"recipe": config.recipe})
+        assert config != make_config({"recipe": config.recipe}, CONFIGS)
     assert recipes == CONFIGS.keys()

@@ -18,14 +18,14 @@ from neural_paint.io.folder_lock import locked_folder
 from neural_paint.painters import load_painter
 from neural_paint.painters.digest import digest
 from neural_paint.painters.stroke_data import StrokeData
-from neural_paint.painters.training import Outcome, Run, Trainer, make_config
-from neural_paint.painters.training.board import Board, Log
-from neural_paint.painters.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
-from neural_paint.painters.training.trainer import load_moments
+from neural_paint.training import Outcome, Run, Trainer
+from neural_paint.training.board import Board, Log
+from neural_paint.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
+from neural_paint.training.trainer import load_moments
 
 
 def train(folder: Path, steps: int, strokes: MemoryStrokes | None = None, **settings: object) -> tuple[Run, Outcome]:
-    config = make_config(tiny("dab", **{"steps": steps, "checkpoint_every": 2, "log_every": 1, **settings}))
+    config = tiny("dab", **{"steps": steps, "checkpoint_every": 2, "log_every": 1, **settings})
     run = Run(config, strokes or MemoryStrokes(), MemoryStrokes(8), folder)
     return run, run.train()
 
@@ -115,7 +115,7 @@ def test_the_checkpoint_just_written_is_kept(tmp_path):
 
 @pytest.mark.parametrize("change", ["missing", "unknown", "shape", "half of the moments"])
 def test_a_state_is_loaded_whole_or_not_at_all(change):
-    trained, fresh = (Trainer(make_config(tiny("dab")), MemoryStrokes()) for _ in range(2))
+    trained, fresh = (Trainer(tiny("dab"), MemoryStrokes()) for _ in range(2))
     next(iter(trained))
     state, before = trained.state(), fresh.state()
     last = list(state)[-1]
@@ -141,7 +141,7 @@ def test_moments_are_where_the_weights_are():
 
 @pytest.mark.gpu
 def test_a_training_goes_on_on_a_gpu():
-    whole, first, second = (Trainer(make_config(tiny("dab", steps=4)), MemoryStrokes(), "cuda") for _ in range(3))
+    whole, first, second = (Trainer(tiny("dab", steps=4), MemoryStrokes(), "cuda") for _ in range(3))
     for report in first:
         if report.step == 2:
             break
@@ -206,7 +206,7 @@ def test_a_failing_board_is_switched_off(tmp_path, capsys):
     with small_files():
         board = Board(tmp_path, 0)
         for step in range(50):
-            board.losses(step, {"loss": 0.5})
+            board.scalars(step, "losses", {"loss": 0.5})
         board.close()
     what = f"TensorBoard shows no more of this: cannot write {tmp_path / 'tensorboard'}: File too large"
     assert capsys.readouterr().err == f"neural-paint: {what}\n"

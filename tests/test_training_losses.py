@@ -14,11 +14,11 @@ from neural_paint.painters.training.losses import (
     critic_cross_entropy,
     divergence,
     energy_score,
-    gradient_penalty,
     painter_cross_entropy,
     weighted_error,
 )
-from neural_paint.painters.training.schedules import cosine, piecewise
+from neural_paint.training.losses import gradient_penalty
+from neural_paint.training.schedules import cosine, piecewise
 
 
 @pytest.fixture

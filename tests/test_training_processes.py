@@ -15,8 +15,8 @@ from tiny_trainings import TINY
 from torch import nn
 from training_worker import train
 
-from neural_paint.painters.training import World
-from neural_paint.painters.training.world import Draws, derived_seed
+from neural_paint.training import World
+from neural_paint.training.world import Draws, derived_seed
 
 HERE = Path(__file__).resolve().parent
 

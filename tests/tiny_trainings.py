@@ -1,8 +1,11 @@
-"""Settings of every recipe with a step or two of each kind, and what its painters and critics are then."""
+"""Configs of every recipe with a step or two of each kind, and what its painters and critics are then."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from neural_paint.painters.training import CONFIGS, PainterConfig
+from neural_paint.training import make_config
 
 # Batches of 8.
 TINY: dict[str, dict[str, Any]] = {
@@ -15,5 +18,5 @@ TINY: dict[str, dict[str, Any]] = {
 }
 
 
-def tiny(name: str, **settings: Any) -> dict[str, Any]:
-    return {"recipe": name, "batch_size": 8, **TINY[name], **settings}
+def tiny(name: str, **settings: Any) -> PainterConfig:
+    return make_config({"recipe": name, "batch_size": 8, **TINY[name], **settings}, CONFIGS)

@@ -10,13 +10,13 @@ import torch
 from stroke_sets import MemoryStrokes
 from tiny_trainings import TINY, tiny
 
-from neural_paint.painters.training import Run, Trainer, World, make_config
+from neural_paint.training import Run, Trainer, World
 
 
 def train(name: str, world: World, folder: Path) -> None:
     # In double precision: otherwise the kinks of rectifiers make more of rounding errors than they are.
     torch.set_default_dtype(torch.float64)
-    trainer = Trainer(make_config(tiny(name)), MemoryStrokes(), world=world)
+    trainer = Trainer(tiny(name), MemoryStrokes(), world=world)
     losses = {}
     for report in trainer:
         values = list(report.losses.values())
@@ -38,7 +38,7 @@ def some(tensor: torch.Tensor) -> torch.Tensor:
 def stop(world: World, folder: Path) -> None:
     """Only the last process gets a signal; all of them stop after the same step."""
     data = MemoryStrokes(stop_before=3 if world.rank == world.size - 1 else None)
-    config = make_config(tiny("dab", steps=9))
+    config = tiny("dab", steps=9)
     outcome = Run(config, data, MemoryStrokes(8), folder, world=world).train()
     (folder / f"signal {world.rank}").write_text(str(outcome.signal))
 

@@ -16,7 +16,7 @@ from neural_paint.painters.base import NeuralPainter
 class Strokes(Protocol):
     """What `evaluate` needs of a data set: `StrokeData` has it."""
 
-    def once(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def once(self, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
         """Actions float32 (b, 12) and strokes uint8 (b, 3, 64, 64), each once, always in the same order."""
 
 

@@ -36,7 +36,10 @@ class StrokeData:
     Attributes:
         digest: of actions and files of the folder: another for other strokes, or for the same ones in another order.
         duplicates: how many strokes of the folder, both sides together, have the action of an earlier one.
+        unit: what there is, for messages.
     """
+
+    unit = "strokes"
 
     def __init__(self, folder: str | os.PathLike[str], split: Split = "train", *, validation: float = 0.05) -> None:
         """Reads the actions of all files, unless an index of them lies in the folder; writes that index if it can.

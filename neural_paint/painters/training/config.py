@@ -1,75 +1,43 @@
-"""What a training is told: dataclasses with the published numbers as defaults, read from files and flags."""
+"""What a training of a painter is told: dataclasses with the published numbers as defaults."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from neural_paint.painters.recipe_names import RECIPES
 from neural_paint.painters.training.losses import Reduction
+from neural_paint.training.config import (
+    Betas,
+    Count,
+    Positive,
+    Share,
+    Steps,
+    TrainConfig,
+    Weight,
+    check_pieces,
+    check_stages,
+)
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-Count = Annotated[int, Field(ge=1, le=10**9)]
-Steps = Annotated[int, Field(ge=0, le=10**9)]
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Betas = tuple[Share, Share]
-Precision = Literal["auto", "float32", "bfloat16"]
-
-# What may differ where a training goes on: none of it changes the steps that are done. With other `steps`, the learning
-# rate of those to come is another one for the recipe "dab", whose cosine is stretched over all of them.
-CHANGEABLE = ("steps", "log_every", "evaluate_every", "evaluate_strokes", "checkpoint_every")
+if TYPE_CHECKING:
+    from neural_paint.training.recipe import Recipe, Setting
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """What all recipes have in common.
+class PainterConfig(TrainConfig):
+    """What all recipes for painters have in common; units are strokes.
 
     Attributes:
-        steps: of all stages together; each takes a batch of its own.
-        batch_size: strokes of a step, of all processes together.
-        seed: of the initial weights, the order of the data and all noise.
-        precision: of convolutions and matrix products; auto is bfloat16 on a GPU that has it.
-        validation: share of the strokes that is kept for validation.
-        log_every, evaluate_every, checkpoint_every: in steps.
-        evaluate_strokes: of the validation strokes, so many are looked at each time; at the end all are.
         painter: arguments of the painter's constructor.
     """
 
-    # Unknown keys are refused, and what is not finite.
-    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "allow_inf_nan": False}
-
-    recipe: str
-    steps: Count
-    batch_size: Count = 64
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    precision: Precision = "auto"
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    log_every: Count = 100
-    evaluate_every: Count = 5_000
-    evaluate_strokes: Count = 1_000
-    checkpoint_every: Count = 1_000
     painter: dict[str, Any] = field(default_factory=dict)
-
-    def check(self) -> None:
-        """Raise ValueError where settings contradict each other."""
 
 
 @dataclass(frozen=True)
-class VAEConfig(TrainConfig):
+class VAEConfig(PainterConfig):
     """The VAE painter, with the numbers of the PyTorch port.
 
     The TensorFlow original differs in batch_size 100, stage1_steps 200,000, steps 300,000 and a painter with
@@ -95,12 +63,17 @@ class VAEConfig(TrainConfig):
     predictor_boundaries: tuple[Steps, ...] = (20_000, 80_000)
 
     def check(self) -> None:
-        _check_stages(self.steps, stage1_steps=self.stage1_steps)
-        _check_pieces(self, "predictor_rates", "predictor_boundaries")
+        check_stages(self.steps, stage1_steps=self.stage1_steps)
+        check_pieces(self, "predictor_rates", "predictor_boundaries")
+
+    def make(self, setting: Setting) -> Recipe[Any, Any]:
+        from neural_paint.painters.training.vae import VAERecipe
+
+        return VAERecipe(self, setting)
 
 
 @dataclass(frozen=True)
-class GANConfig(TrainConfig):
+class GANConfig(PainterConfig):
     """The WGAN-GP painter, with the numbers of the PyTorch port. Steps are those of critic and generator together.
 
     The TensorFlow original differs in reconstruction "mean", reconstruction_weights [10] without boundaries,
@@ -130,11 +103,16 @@ class GANConfig(TrainConfig):
     nonwhite_steps: Steps = 100_000
 
     def check(self) -> None:
-        _check_pieces(self, "reconstruction_weights", "reconstruction_boundaries")
+        check_pieces(self, "reconstruction_weights", "reconstruction_boundaries")
+
+    def make(self, setting: Setting) -> Recipe[Any, Any]:
+        from neural_paint.painters.training.gan import GANRecipe
+
+        return GANRecipe(self, setting)
 
 
 @dataclass(frozen=True)
-class NPXConfig(TrainConfig):
+class NPXConfig(PainterConfig):
     """The painter of Neural Painters X: 15, 10 and 1 passes over 100,000 strokes, without the last, short batches.
 
     Attributes:
@@ -167,11 +145,16 @@ class NPXConfig(TrainConfig):
     gram_weight: Weight | None = None
 
     def check(self) -> None:
-        _check_stages(self.steps, painter_steps=self.painter_steps, critic_steps=self.critic_steps)
+        check_stages(self.steps, painter_steps=self.painter_steps, critic_steps=self.critic_steps)
+
+    def make(self, setting: Setting) -> Recipe[Any, Any]:
+        from neural_paint.painters.training.npx import NPXRecipe
+
+        return NPXRecipe(self, setting)
 
 
 @dataclass(frozen=True)
-class RegressionConfig(TrainConfig):
+class RegressionConfig(PainterConfig):
     """Any painter, made to paint what the strokes are: by default this project's own.
 
     Attributes:
@@ -191,87 +174,12 @@ class RegressionConfig(TrainConfig):
     warmup_steps: Steps = 100
     betas: Betas = (0.9, 0.99)
 
+    def make(self, setting: Setting) -> Recipe[Any, Any]:
+        from neural_paint.painters.training.regression import RegressionRecipe
 
-CONFIGS: dict[str, type[TrainConfig]] = dict(
+        return RegressionRecipe(self, setting)
+
+
+CONFIGS: dict[str, type[PainterConfig]] = dict(
     zip(RECIPES, (VAEConfig, GANConfig, NPXConfig, RegressionConfig), strict=True)
 )
-
-
-def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings in a .toml or .json file, unchecked.
-
-    Raises:
-        ValueError: it is neither, or damaged.
-        OSError: it cannot be read.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".toml", ".json"):
-        raise ValueError(f"a config file ends in .toml or .json, got {path}")
-    try:
-        text = Path(path).read_bytes().decode()
-        values = json.loads(text) if suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"cannot read {path}: it must be an object, got {type(values).__name__}")
-    return values
-
-
-def make_config(values: Mapping[str, Any]) -> TrainConfig:
-    """A config of settings, with defaults for what is not there.
-
-    Raises:
-        ValueError: naming the setting, the rule that it breaks, and what was found.
-    """
-    recipe = values.get("recipe")
-    if not isinstance(recipe, str) or recipe not in CONFIGS:
-        raise ValueError(f"recipe must be one of {', '.join(CONFIGS)}, got {recipe!r}")
-    try:
-        # By way of JSON, whose strict reading knows lists as tuples, and no number in quotes.
-        text = json.dumps(values, default=str)
-        config: TrainConfig = TypeAdapter(CONFIGS[recipe]).validate_json(text, strict=True)
-    except ValidationError as error:
-        raise ValueError(_first_fault(error, recipe)) from error
-    config.check()
-    return config
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`key=value`, or `table.key=value`, with a value as TOML has it; what TOML does not know is text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ValueError(f"a setting is given as KEY=VALUE, got {text!r}")
-    try:
-        return key.strip(), tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
-
-
-def as_settings(config: TrainConfig) -> dict[str, Any]:
-    """What `make_config` makes the same config of; JSON can hold it."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-def _first_fault(error: ValidationError, recipe: str) -> str:
-    fault = error.errors()[0]
-    key = ".".join(map(str, fault["loc"]))
-    if fault["type"] == "unexpected_keyword_argument":
-        return f"{key} is no setting of the recipe {recipe}, got {fault['input']!r}"
-    rule = fault["msg"].replace("Input should", "must")
-    return f"{key} {rule[0].lower()}{rule[1:]}, got {fault['input']!r}"
-
-
-def _check_stages(steps: int, **stages: int) -> None:
-    if sum(stages.values()) >= steps:
-        names = " + ".join(stages)
-        raise ValueError(f"steps must be more than {names} = {sum(stages.values()):,}, got {steps:,}")
-
-
-def _check_pieces(config: TrainConfig, values: str, boundaries: str) -> None:
-    numbers, steps = getattr(config, values), getattr(config, boundaries)
-    if len(numbers) != len(steps) + 1:
-        raise ValueError(f"{values} must be one more than {boundaries}, got {len(numbers)} and {len(steps)}")
-    if list(steps) != sorted(steps):
-        raise ValueError(f"{boundaries} must not fall, got {list(steps)}")

@@ -16,12 +16,14 @@ from neural_paint.painters.checkpoints import make_painter
 from neural_paint.painters.gan import Critic, GANPainter
 from neural_paint.painters.layers import full_precision
 from neural_paint.painters.training.config import GANConfig
-from neural_paint.painters.training.losses import gradient_penalty, weighted_error
-from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
-from neural_paint.painters.training.schedules import piecewise
+from neural_paint.painters.training.losses import weighted_error
+from neural_paint.painters.training.recipe import Batch, PainterRecipe
+from neural_paint.training.losses import gradient_penalty
+from neural_paint.training.recipe import Losses, Setting, Stage, detached
+from neural_paint.training.schedules import piecewise
 
 
-class GANRecipe(Recipe):
+class GANRecipe(PainterRecipe):
     shown = ("distance", "penalty", "reconstruction")
     painter: GANPainter
 

@@ -6,7 +6,6 @@ Sources: VAE and GAN, Nakano's "Neural Painters" (arXiv:1904.08410) with its Ten
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -36,18 +35,6 @@ def divergence(mean: Tensor, log_variance: Tensor, free_bits: float) -> Tensor:
     """
     of_strokes = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)
     return of_strokes.clamp(min=free_bits * mean.shape[1]).mean()
-
-
-def gradient_penalty(critic: Callable[[Tensor], Tensor], strokes: Tensor, painted: Tensor, epsilon: Tensor) -> Tensor:
-    """Mean of (norm - 1)^2 of the critic's gradient between real and painted strokes; it is differentiable.
-
-    Args:
-        critic: strokes -> scores (M,).
-        epsilon: (M, 1, 1, 1), or one for all, in [0, 1]: share of the real stroke.
-    """
-    between = torch.lerp(painted, strokes, epsilon).requires_grad_()
-    (d_between,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return (d_between.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def energy_score(first: Tensor, second: Tensor, strokes: Tensor) -> Tensor:

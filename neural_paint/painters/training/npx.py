@@ -18,14 +18,15 @@ from neural_paint.painters.npx import NPXPainter
 from neural_paint.painters.npx_critic import NPXCritic
 from neural_paint.painters.training.config import NPXConfig
 from neural_paint.painters.training.losses import critic_cross_entropy, painter_cross_entropy
-from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
+from neural_paint.painters.training.recipe import Batch, PainterRecipe
 from neural_paint.perception import NPX_TERMS, FeatureLoss, load_network
+from neural_paint.training.recipe import Losses, Setting, Stage, detached
 
 # What settings call the networks.
 _NETWORKS = {"efficientnet-lite0": "efficientnet-lite0", "vgg16-bn": "vgg16_bn"}
 
 
-class NPXRecipe(Recipe):
+class NPXRecipe(PainterRecipe):
     shown = ("features", "critic", "painter")
     painter: NPXPainter
 

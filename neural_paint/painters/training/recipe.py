@@ -1,34 +1,23 @@
-"""What a recipe is: networks, their optimisers, and the stages that they go through step by step."""
+"""What recipes for painters have in common: strokes, and a painter that comes of them."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Adam
+from torch import Tensor
 
 from neural_paint.painters.base import NeuralPainter
-from neural_paint.painters.training.world import Draws, World, use_global_statistics
+from neural_paint.painters.checkpoints import save_painter
+from neural_paint.painters.evaluation import Evaluation, as_pictures, evaluate, ssim_is_available
+from neural_paint.training.data import ValidationData
+from neural_paint.training.recipe import Recipe
 
-# By name; detached, on the device.
-Losses = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Where and how a training runs: nothing of it belongs to the recipe."""
-
-    device: torch.device
-    precision: str
-    world: World
-    draws: Draws
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+# Strokes on a sheet, and side by side.
+_SHOWN = 16
+_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -42,67 +31,53 @@ class Batch:
         return len(self.actions)
 
 
-@dataclass(frozen=True)
-class Stage:
-    """Consecutive steps of one kind.
-
-    Attributes:
-        name: of what is trained.
-        steps: how many they are.
-        batch_size: strokes of a step, of all processes.
-        step: takes a batch and the number of the step in the stage, and changes weights.
-    """
-
-    name: str
-    steps: int
-    batch_size: int
-    step: Callable[[Batch, int], Losses]
-
-
-class Recipe(ABC):
-    """One way to train a painter.
+class PainterRecipe(Recipe[Batch, Evaluation]):
+    """One way to train a painter, which is among the networks.
 
     Attributes:
         painter: what it is about.
-        networks: everything with weights, the painter too, by name.
-        optimizers: by name.
-        stages: one after the other.
     """
 
+    result = "painter.safetensors"
     painter: NeuralPainter
-    stages: Sequence[Stage]
-    # Of the losses, the one that the display shows first.
-    shown: ClassVar[tuple[str, ...]]
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-        self.networks: dict[str, nn.Module] = {}
-        self.optimizers: dict[str, Adam] = {}
+    def batch(self, tensors: tuple[Tensor, ...]) -> Batch:
+        actions, strokes = tensors
+        device, dtype = self.setting.device, self.painter.dtype
+        return Batch(actions.to(device, dtype, non_blocking=True), as_pictures(strokes, device, dtype))
 
-    @abstractmethod
-    def begin(self, stage: int) -> None:
-        """Make ready for a stage: what is frozen, and what is in training."""
+    def evaluate(self, validation: ValidationData, limit: int | None = None) -> Evaluation:
+        return evaluate(self.painter, validation, limit=limit)
 
-    def _add(self, name: str, network: nn.Module) -> None:
-        use_global_statistics(network, self.setting.world)
-        self.networks[name] = network.to(self.setting.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def scores(self, evaluation: Evaluation) -> Mapping[str, float | None]:
+        return {"mse": evaluation.mse, "ssim": evaluation.ssim}
 
-    def _add_optimizer(self, name: str, networks: Sequence[nn.Module], rate: float, betas: tuple[float, float]) -> None:
-        weights = [weight for network in networks for weight in network.parameters()]
-        self.optimizers[name] = Adam(weights, rate, betas, fused=True)
+    def speeds(self, evaluation: Evaluation) -> Mapping[str, float]:
+        return {"strokes per second": evaluation.strokes_per_second}
 
-    def _update(self, name: str, loss: Tensor, rate: float | None = None) -> None:
-        """One step of an optimiser down the gradient of `loss`, which is the mean over this process's strokes."""
-        optimizer = self.optimizers[name]
-        loss.backward()
-        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        self.setting.world.average_gradients(weights)
-        if rate is not None:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad()
+    def pictures(self, validation: ValidationData) -> tuple[str, Tensor]:
+        actions, strokes = next(iter(validation.once(_SHOWN)))
+        painter, training = self.painter, self.painter.training
+        painter.eval()
+        with torch.no_grad():
+            painted = painter(actions.to(painter.device))
+        painter.train(training)
+        real = as_pictures(strokes, painter.device)
+        rows = [row for pair in zip(real.split(_COLUMNS), painted.split(_COLUMNS), strict=True) for row in pair]
+        sheet = torch.cat([torch.cat(list(row), 2) for row in rows if len(row) == len(rows[0])], 1)
+        return "real above painted", sheet
 
+    def save(self, path: Path) -> None:
+        save_painter(self.painter, path)
 
-def detached(**losses: Tensor) -> Losses:
-    return {name: loss.detach() for name, loss in losses.items()}
+    def describe(self, evaluation: Evaluation) -> str:
+        ssim = "" if evaluation.ssim is None else f", SSIM {evaluation.ssim:.4f}"
+        return (
+            f"on {evaluation.strokes:,} validation strokes mean squared error {evaluation.mse:.3g}{ssim}, "
+            f"{evaluation.strokes_per_second:,.0f} strokes/s"
+        )
+
+    def left_out(self) -> Sequence[str]:
+        if ssim_is_available():
+            return ()
+        return ("SSIM is left out, as torchmetrics is not installed: pip install 'neural-paint[train]'",)

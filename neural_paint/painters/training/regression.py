@@ -13,11 +13,12 @@ from torch import Tensor
 from neural_paint.painters.checkpoints import make_painter
 from neural_paint.painters.training.config import RegressionConfig
 from neural_paint.painters.training.losses import energy_score
-from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
-from neural_paint.painters.training.schedules import cosine
+from neural_paint.painters.training.recipe import Batch, PainterRecipe
+from neural_paint.training.recipe import Losses, Setting, Stage, detached
+from neural_paint.training.schedules import cosine
 
 
-class RegressionRecipe(Recipe):
+class RegressionRecipe(PainterRecipe):
     shown = ("error", "energy")
 
     def __init__(self, config: RegressionConfig, setting: Setting) -> None:

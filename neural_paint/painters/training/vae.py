@@ -15,12 +15,13 @@ from neural_paint.painters.checkpoints import make_painter
 from neural_paint.painters.layers import full_precision
 from neural_paint.painters.training.config import VAEConfig
 from neural_paint.painters.training.losses import divergence, weighted_error
-from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting, Stage, detached
-from neural_paint.painters.training.schedules import piecewise
+from neural_paint.painters.training.recipe import Batch, PainterRecipe
 from neural_paint.painters.vae import Encoder, VAEPainter, reparameterise
+from neural_paint.training.recipe import Losses, Setting, Stage, detached
+from neural_paint.training.schedules import piecewise
 
 
-class VAERecipe(Recipe):
+class VAERecipe(PainterRecipe):
     shown = ("reconstruction", "divergence", "predictor")
     painter: VAEPainter
 

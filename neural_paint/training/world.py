@@ -88,12 +88,12 @@ class Draws:
         self._generator.manual_seed(derived_seed(self._seed, 2, stage, step))
 
     def uniform(self, count: int, *shape: int) -> Tensor:
-        """(count, *shape) in [0, 1) for this process's `count` strokes."""
+        """(count, *shape) in [0, 1) for the `count` units of this process's batch."""
         numbers = torch.rand(count * self._world.size, *shape, generator=self._generator)
         return numbers[self._world.slice(len(numbers))]
 
     def normal(self, count: int, *shape: int) -> Tensor:
-        """(count, *shape) of N(0, 1) for this process's `count` strokes."""
+        """(count, *shape) of N(0, 1) for the `count` units of this process's batch."""
         numbers = torch.randn(count * self._world.size, *shape, generator=self._generator)
         return numbers[self._world.slice(len(numbers))]
 

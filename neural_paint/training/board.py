@@ -11,16 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from neural_paint.io.atomic import write_atomic
-from neural_paint.painters.base import NeuralPainter
-from neural_paint.painters.evaluation import Evaluation, as_pictures
 from neural_paint.progress import reason, say
-
-# Strokes side by side in a picture.
-_COLUMNS = 8
 
 
 class Log:
@@ -91,29 +85,23 @@ class Board:
         with self._switched_off_by_errors():
             self._writer = SummaryWriter(str(self._folder), purge_step=step + 1)
 
-    def losses(self, step: int, losses: Mapping[str, float]) -> None:
-        self._scalars(step, "losses", losses)
+    @property
+    def shows(self) -> bool:
+        return self._writer is not None
 
-    def evaluation(self, step: int, evaluation: Evaluation) -> None:
-        values = {"mse": evaluation.mse, "strokes per second": evaluation.strokes_per_second}
-        if evaluation.ssim is not None:
-            values["ssim"] = evaluation.ssim
-        self._scalars(step, "validation", values)
+    def scalars(self, step: int, group: str, values: Mapping[str, float | None]) -> None:
+        """Those that are not None."""
+        if self._writer is not None:
+            with self._switched_off_by_errors():
+                for name, value in values.items():
+                    if value is not None:
+                        self._writer.add_scalar(f"{group}/{name}", value, step)
 
-    def pictures(self, step: int, painter: NeuralPainter, actions: Tensor, strokes: Tensor) -> None:
-        """Real strokes above painted ones."""
-        if self._writer is None:
-            return
-        training = painter.training
-        painter.eval()
-        with torch.no_grad():
-            painted = painter(actions.to(painter.device))
-        painter.train(training)
-        real = as_pictures(strokes, painter.device)
-        rows = [row for pair in zip(real.split(_COLUMNS), painted.split(_COLUMNS), strict=True) for row in pair]
-        sheet = torch.cat([torch.cat(list(row), 2) for row in rows if len(row) == len(rows[0])], 1)
-        with self._switched_off_by_errors():
-            self._writer.add_image("real above painted", sheet.cpu(), step)
+    def picture(self, step: int, title: str, sheet: Tensor) -> None:
+        """A sheet (3, H, W) in [0, 1]."""
+        if self._writer is not None:
+            with self._switched_off_by_errors():
+                self._writer.add_image(title, sheet.cpu(), step)
 
     def close(self) -> None:
         if self._writer is not None:
@@ -121,12 +109,6 @@ class Board:
                 self._writer.close()
         if self._hook is not None:
             threading.excepthook = self._hook
-
-    def _scalars(self, step: int, group: str, values: Mapping[str, float]) -> None:
-        if self._writer is not None:
-            with self._switched_off_by_errors():
-                for name, value in values.items():
-                    self._writer.add_scalar(f"{group}/{name}", value, step)
 
     @contextlib.contextmanager
     def _switched_off_by_errors(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ class Checkpoint:
     Attributes:
         step: how many are done.
         seconds: that they took.
-        data: digest of the strokes.
+        data: digest of what it is trained on.
         state: as of `Trainer.state`.
     """
 

@@ -4,43 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from neural_paint.painters.evaluation import as_pictures
-from neural_paint.painters.training.config import (
-    GANConfig,
-    NPXConfig,
-    Precision,
-    RegressionConfig,
-    TrainConfig,
-    VAEConfig,
-)
-from neural_paint.painters.training.gan import GANRecipe
-from neural_paint.painters.training.npx import NPXRecipe
-from neural_paint.painters.training.recipe import Batch, Losses, Recipe, Setting
-from neural_paint.painters.training.regression import RegressionRecipe
-from neural_paint.painters.training.vae import VAERecipe
-from neural_paint.painters.training.world import Draws, World, derived_seed
-
-
-class TrainData(Protocol):
-    """What training needs of a data set: `StrokeData` has it.
-
-    Attributes:
-        digest: another one for other strokes.
-    """
-
-    digest: str
-
-    def __len__(self) -> int: ...
-
-    def batches(
-        self, batch_size: int, *, seed: int, start: int = 0, rank: int = 0, world: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Actions float32 (b, 12) and strokes uint8 (b, 3, 64, 64), for ever: a pure function of seed and number."""
+from neural_paint.training.config import Precision, TrainConfig
+from neural_paint.training.data import TrainData
+from neural_paint.training.recipe import Losses, Recipe, Setting
+from neural_paint.training.world import Draws, World, derived_seed
 
 
 @dataclass(frozen=True)
@@ -50,7 +22,7 @@ class Report:
     Attributes:
         step: how many are done, of all stages.
         stage: what it was a step of.
-        losses: of this process's strokes, on the device: reading them waits for it.
+        losses: of this process's batch, on the device: reading them waits for it.
     """
 
     step: int
@@ -58,26 +30,12 @@ class Report:
     losses: Losses
 
 
-def make_recipe(config: TrainConfig, setting: Setting) -> Recipe:
-    """With initial weights that depend on the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(derived_seed(config.seed, 0))
-        if isinstance(config, VAEConfig):
-            return VAERecipe(config, setting)
-        if isinstance(config, GANConfig):
-            return GANRecipe(config, setting)
-        if isinstance(config, NPXConfig):
-            return NPXRecipe(config, setting)
-        assert isinstance(config, RegressionConfig)
-        return RegressionRecipe(config, setting)
-
-
 class Trainer:
-    """Trains a painter: `for report in trainer` does a step each time, from wherever the state is.
+    """Trains what the config says: `for report in trainer` does a step each time, from wherever the state is.
 
     Args:
         config: what and how.
-        data: the strokes to train on.
+        data: what to train on.
         device: where.
         world: the processes that train together.
 
@@ -93,14 +51,15 @@ class Trainer:
         setting = Setting(device, choose_precision(config, device), world, Draws(config.seed, world))
         self.config = config
         self.setting = setting
-        self.recipe = make_recipe(config, setting)
+        self.recipe = _make_recipe(config, setting)
         self.step = 0
         self._data = data
         for stage in self.recipe.stages:
             if stage.batch_size % world.size:
-                raise ValueError(f"a batch must divide among {world.size} processes, got {stage.batch_size} strokes")
+                batch = f"{stage.batch_size} {data.unit}"
+                raise ValueError(f"a batch must divide among {world.size} processes, got {batch}")
             if stage.batch_size > len(data):
-                raise ValueError(f"a batch is {stage.batch_size} strokes, and there are {len(data)} to train on")
+                raise ValueError(f"a batch is {stage.batch_size} {data.unit}, and there are {len(data)} to train on")
 
     def __iter__(self) -> Iterator[Report]:
         setting, begin = self.setting, 0
@@ -117,15 +76,10 @@ class Trainer:
                 )
                 for index in range(done, stage.steps):
                     setting.draws.begin(number, index)
-                    losses = stage.step(self._next(batches), index)
+                    losses = stage.step(self.recipe.batch(next(batches)), index)
                     self.step += 1
                     yield Report(self.step, stage.name, losses)
             begin += stage.steps
-
-    def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> Batch:
-        actions, strokes = next(batches)
-        device, dtype = self.setting.device, self.recipe.painter.dtype
-        return Batch(actions.to(device, dtype, non_blocking=True), as_pictures(strokes, device, dtype))
 
     def state(self) -> dict[str, Tensor]:
         """Weights and the optimisers' moments, by name, contiguous and on the CPU: with `step`, all that there is."""
@@ -189,6 +143,13 @@ def choose_precision(config: TrainConfig, device: torch.device) -> Precision:
     if config.precision != "auto":
         return config.precision
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def _make_recipe(config: TrainConfig, setting: Setting) -> Recipe[Any, Any]:
+    """With initial weights that depend on the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(config.seed, 0))
+        return config.make(setting)
 
 
 def _weights(optimizer: torch.optim.Adam) -> list[Tensor]:

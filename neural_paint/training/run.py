@@ -1,7 +1,7 @@
-"""A training in a folder: it survives whatever stops it, and leaves a painter's file.
+"""A training in a folder: it survives whatever stops it, and leaves a file, the result of its recipe.
 
 The folder holds `config.json`, the last two checkpoints, `log.jsonl`, what TensorBoard reads and, at the end,
-`painter.safetensors` and `evaluation.json`. With several processes the first one alone writes.
+the result and `evaluation.json`. With several processes the first one alone writes.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ import torch
 
 from neural_paint.io.atomic import write_atomic
 from neural_paint.io.folder_lock import locked_folder
-from neural_paint.painters.checkpoints import save_painter
-from neural_paint.painters.evaluation import Evaluation, evaluate, ssim_is_available
-from neural_paint.painters.training.checkpoints import checkpoints, load_checkpoint, set_aside
-from neural_paint.painters.training.config import CHANGEABLE, TrainConfig, as_settings
-from neural_paint.painters.training.observer import Observer, Validation
-from neural_paint.painters.training.trainer import Report, TrainData, Trainer, choose_precision
-from neural_paint.painters.training.world import World
 from neural_paint.progress import Progress, say
 from neural_paint.stop_signals import stop_signals
+from neural_paint.training.checkpoints import checkpoints, load_checkpoint, set_aside
+from neural_paint.training.config import CHANGEABLE, TrainConfig, as_settings
+from neural_paint.training.data import TrainData, ValidationData
+from neural_paint.training.observer import Observer
+from neural_paint.training.trainer import Report, Trainer, choose_precision
+from neural_paint.training.world import World
 
-CONFIG, PAINTER, EVALUATION = "config.json", "painter.safetensors", "evaluation.json"
+CONFIG, EVALUATION = "config.json", "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -38,13 +37,13 @@ class Outcome:
     """How a training ended.
 
     Attributes:
-        evaluation: on all validation strokes; None in processes other than the first, where a signal came, and where
-            there was nothing to do.
+        evaluation: the recipe's, on all validation data; None in processes other than the first, where a signal came,
+            and where there was nothing to do.
         signal: that stopped it, or 0: it is finished.
         was_finished: there was nothing to do.
     """
 
-    evaluation: Evaluation | None = None
+    evaluation: Any = None
     signal: int = 0
     was_finished: bool = False
 
@@ -72,7 +71,7 @@ class Run:
 
     Args:
         config: as `make_config` gives it; what it comes to is written to the folder.
-        train, validation: the strokes.
+        train, validation: the data.
         folder: which is made where there is none.
         device: where.
         world: the processes that train together; each makes the same calls.
@@ -85,7 +84,7 @@ class Run:
         self,
         config: TrainConfig,
         train: TrainData,
-        validation: Validation,
+        validation: ValidationData,
         folder: Path,
         *,
         device: torch.device | str = "cpu",
@@ -95,7 +94,7 @@ class Run:
         self.folder = folder
         self.world = world or World()
         self.trainer = Trainer(self.config, train, device, self.world)
-        self._data = train.digest
+        self._data, self._unit = train.digest, train.unit
         self._validation = validation
         self._seconds = 0.0
 
@@ -117,8 +116,8 @@ class Run:
                 for path in unusable:
                     set_aside(path)
                 write_atomic(self.folder / CONFIG, _json(as_settings(self.config)))
-                if not ssim_is_available():
-                    say("SSIM is left out, as torchmetrics is not installed: pip install 'neural-paint[train]'")
+                for sentence in self.trainer.recipe.left_out():
+                    say(sentence)
             signal = self._do_steps()
             return Outcome(self._finish() if self.world.is_first and not signal else None, signal)
 
@@ -169,12 +168,12 @@ class Run:
                     say(f"cannot go on from {path}: {error}; {instead}")
                 continue
             if checkpoint.data != self._data:
-                raise ValueError(f"{self.folder} holds a training with other strokes; take another folder")
+                raise ValueError(f"{self.folder} holds a training with other {self._unit}; take another folder")
             raise ValueError(f"{self.folder} holds {checkpoint.step:,} steps already, got {self.config.steps:,} to do")
         return paths
 
     def _was_finished(self) -> bool:
-        if not (self.folder / PAINTER).exists():
+        if not (self.folder / self.trainer.recipe.result).exists():
             return False
         try:
             evaluated = json.loads((self.folder / EVALUATION).read_bytes())["steps"]
@@ -182,10 +181,10 @@ class Run:
             return False
         return evaluated == self.trainer.step == self.config.steps
 
-    def _finish(self) -> Evaluation:
-        painter = self.trainer.recipe.painter
-        evaluation = evaluate(painter, self._validation)
-        save_painter(painter, self.folder / PAINTER)
+    def _finish(self) -> Any:
+        recipe = self.trainer.recipe
+        evaluation = recipe.evaluate(self._validation)
+        recipe.save(self.folder / recipe.result)
         done = {"steps": self.trainer.step, "training_seconds": round(self._seconds, 3)}
         write_atomic(self.folder / EVALUATION, _json(done | dataclasses.asdict(evaluation)))
         return evaluation

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
-from neural_paint.painters.evaluation import Strokes, evaluate
-from neural_paint.painters.training.board import Board, Log
-from neural_paint.painters.training.checkpoints import Checkpoint, save_checkpoint
-from neural_paint.painters.training.trainer import Report, Trainer
-
-# Strokes in the pictures.
-_SHOWN = 16
-
-
-class Validation(Strokes, Protocol):
-    """Strokes that are not trained on: `StrokeData(folder, "validation")`."""
-
-    def __len__(self) -> int: ...
+from neural_paint.training.board import Board, Log
+from neural_paint.training.checkpoints import Checkpoint, save_checkpoint
+from neural_paint.training.data import ValidationData
+from neural_paint.training.trainer import Report, Trainer
 
 
 class Observer:
@@ -28,12 +18,12 @@ class Observer:
 
     Args:
         trainer: the state that it goes on from.
-        data: digest of the strokes that it trains on.
-        validation: strokes to evaluate the painter with.
+        data: digest of what it trains on.
+        validation: what to evaluate with.
         folder: of the training.
     """
 
-    def __init__(self, trainer: Trainer, data: str, validation: Validation, folder: Path) -> None:
+    def __init__(self, trainer: Trainer, data: str, validation: ValidationData, folder: Path) -> None:
         self._trainer = trainer
         self._data = data
         self._validation = validation
@@ -80,15 +70,17 @@ class Observer:
                 raise _not_finite(report.step, name)
         if self._log is not None and self._board is not None:
             self._log.write(report.step, losses)
-            self._board.losses(report.step, losses)
+            self._board.scalars(report.step, "losses", losses)
 
     def _evaluate(self, step: int) -> None:
         assert self._log is not None and self._board is not None
-        painter = self._trainer.recipe.painter
-        evaluation = evaluate(painter, self._validation, limit=self._trainer.config.evaluate_strokes)
-        self._log.write(step, {"validation_mse": evaluation.mse, "validation_ssim": evaluation.ssim})
-        self._board.evaluation(step, evaluation)
-        self._board.pictures(step, painter, *next(iter(self._validation.once(_SHOWN))))
+        recipe = self._trainer.recipe
+        evaluation = recipe.evaluate(self._validation, self._trainer.config.evaluate_strokes)
+        scores = recipe.scores(evaluation)
+        self._log.write(step, {f"validation_{name}": score for name, score in scores.items()})
+        self._board.scalars(step, "validation", {**scores, **recipe.speeds(evaluation)})
+        if self._board.shows:
+            self._board.picture(step, *recipe.pictures(self._validation))
 
 
 def _not_finite(step: int, name: str) -> ValueError:
