@@ -38,6 +38,7 @@ from neural_paint.render_command import RenderOptions, render_file
 from neural_paint.replay_command import replay
 from neural_paint.stylize_command import stylize
 from neural_paint.tasks.reconstruct import DEFAULT_STEPS
+from neural_paint.train_agent_command import train_agent
 from neural_paint.train_command import train_painter
 from neural_paint.visualize_command import visualize
 
@@ -231,6 +232,7 @@ app.command()(replay)
 app.command()(stylize)
 app.command()(dataset)
 app.command()(train_painter)
+app.command()(train_agent)
 
 
 @app.command()

@@ -117,12 +117,15 @@ class Recipe(ABC, Generic[Batch, Evaluation]):
         weights = [weight for network in networks for weight in network.parameters()]
         self.optimizers[name] = Adam(weights, rate, betas, fused=True)
 
-    def _update(self, name: str, loss: Tensor, rate: float | None = None) -> None:
-        """One step of an optimiser down the gradient of `loss`, which is the mean over this process's batch."""
+    def _update(self, name: str, loss: Tensor, rate: float | None = None, clip: float | None = None) -> None:
+        """One step of an optimiser down the gradient of `loss`, which is the mean over this process's batch; a gradient
+        longer than `clip` is made as long as that."""
         optimizer = self.optimizers[name]
         loss.backward()
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         self.setting.world.average_gradients(weights)
+        if clip is not None:
+            nn.utils.clip_grad_norm_(weights, clip)
         if rate is not None:
             for group in optimizer.param_groups:
                 group["lr"] = rate
