@@ -82,7 +82,7 @@ class SpiralEncoding:
         """Actions (N, 12) float32, and which of them paint, (N,) bool.
 
         A move is an action without pressure. Pressures above 0.8 become 0.8, and radii outside of [1, 7.39] the
-        nearest, as actions have no others.
+        nearest, as actions have no others; along a stroke, the pressure changes as that of actions, and not evenly.
 
         Raises:
             ValueError: a code is missing, is no integer array like the others, or is out of range.
@@ -118,9 +118,8 @@ class SpiralEncoding:
         rows = checked_actions(actions)
         start, end = (nearest_points(rows[:, field.slice], self.grid_width, self.grid_width) for field in (START, END))
         control = 2 * self.grid_width * rows[:, CONTROL.slice] - (start + end) / 2
-        pressure = nearest_level(rows[:, PRESSURE.start], self._pressure_levels)
-        # What it may begin with: its own pressure, after a move, or that of the stroke before.
-        own, before = self._pressure_levels[pressure], before_each(self._pressure_levels[pressure])
+        own = rows[:, PRESSURE.start]
+        pressure = nearest_level(own, self._pressure_levels)
         strokes = {
             "flag": torch.ones_like(pressure),
             "end": cell_numbers(end, self.grid_width),
@@ -129,7 +128,7 @@ class SpiralEncoding:
             "pressure": pressure,
             **dict(zip(_COLORS, (rows[:, COLOR.slice] * (self.colors - 1)).round().long().T, strict=True)),
         }
-        return with_moves(strokes, {"flag": 0}, rows, cell_numbers(start, self.grid_width), own, before, pen=0)
+        return with_moves(strokes, {"flag": 0}, rows, cell_numbers(start, self.grid_width), own, pen=0)
 
     @property
     def _pressure_levels(self) -> Tensor:

@@ -11,6 +11,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -54,10 +55,12 @@ def load_spiral(path: str | os.PathLike[str], encoding: Encoding) -> Codes:
         OSError: it cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it is not an .npz file")
-            return {name: values.numpy() for name, values in checked_codes(dict(archive), encoding.counts).items()}
+        with Path(path).open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is not an .npz file, or not whole")
+            with np.load(file, allow_pickle=False) as archive:
+                codes = dict(archive)
+        return {name: values.numpy() for name, values in checked_codes(codes, encoding.counts).items()}
     except OSError as error:
         raise OSError(error.errno or errno.EIO, f"cannot load {path}: {error.strerror or error}") from error
     except ValueError as error:
@@ -96,7 +99,6 @@ def with_moves(
     rows: Tensor,
     start: Tensor,
     anew: Tensor,
-    on: Tensor,
     pen: int | None,
 ) -> Codes:
     """Codes of strokes, with those of `move` where the pen has to be lifted.
@@ -105,11 +107,12 @@ def with_moves(
         strokes: codes of each action, as if none were a move.
         rows: the actions.
         start: cells at which they begin.
-        anew, on: with which pressure a stroke would begin after a move, and with which it would go on.
+        anew: with which pressure they would begin after a move; else it is that of the stroke before.
         pen: the cell at which the pen is before, or None where it has to be moved in any case.
     """
-    entry, lifted = rows[:, ENTRY_PRESSURE.start], (rows[:, PRESSURE.start] == 0).tolist()
-    nearer = ((entry - anew).abs() < (entry - on).abs()).tolist()
+    entry, pressure = rows[:, ENTRY_PRESSURE.start], rows[:, PRESSURE.start]
+    lifted = (pressure == 0).tolist()
+    nearer = ((entry - anew).abs() < (entry - before_each(pressure)).abs()).tolist()
     steps: list[dict[str, int]] = []
     columns = [values.tolist() for values in strokes.values()]
     for k, (begin, *step) in enumerate(zip(start.tolist(), *columns, strict=True)):

@@ -90,7 +90,6 @@ class SpiralTFEncoding:
         points = (nearest_points(rows[:, field.slice], last, self.grid_width) for field in (START, END, CONTROL))
         start, end, control = (cell_numbers(some, self.grid_width) for some in points)
         pressure = nearest_level(rows[:, PRESSURE.start], self._pressure_levels)
-        before = before_each(self._pressure_levels[pressure])
         strokes = {
             "pressure": pressure,
             "size": nearest_level(rows[:, SIZE.start], self._size_levels),
@@ -98,7 +97,7 @@ class SpiralTFEncoding:
             "control": control,
             "end": end,
         }
-        return with_moves(strokes, {"jump": 1}, rows, start, torch.zeros_like(before), before, pen=None)
+        return with_moves(strokes, {"jump": 1}, rows, start, torch.zeros(len(rows)), pen=None)
 
     @property
     def _pressure_levels(self) -> Tensor:
