@@ -28,13 +28,13 @@ CHARACTERS = {
 }
 
 # Side of the masks that are distorted, and of the largest character on them: the rest is margin.
-_SIDE, _LARGEST = 128, 88
+_SIDE, _LARGEST = 128, 84
 # By how many pixels of a mask outlines grow: as by a broader pen.
 _PENS = (0, 1, 2, 4)
 # Most that a glyph is turned, in radians; leans; grows or shrinks; is shifted, in halves of the picture.
-_TURN, _LEAN, _GROWTH, _SHIFT = 0.2, 0.3, 0.15, 0.1
+_TURN, _LEAN, _GROWTH, _SHIFT = 0.2, 0.3, 0.12, 0.08
 # The hand's own shape: points of so coarse a grid are displaced by up to so much, in halves of the picture.
-_BENDS, _BEND = 4, 0.12
+_BENDS, _BEND = 4, 0.08
 # Made at a time: 16 MB of masks.
 _CHUNK = 256
 # No font has a glyph for it.
@@ -110,7 +110,7 @@ def _hand(count: int, generator: torch.Generator) -> Tensor:
 
 def _fitted(font: ImageFont.FreeTypeFont, letters: list[str]) -> ImageFont.FreeTypeFont:
     """In the size in which the largest of the letters is as large as it is to be."""
-    boxes = [font.getbbox(letter) for letter in letters]
+    boxes = [font.getmask(letter).getbbox() for letter in letters]
     largest = max(max(right - left, bottom - top) for left, top, right, bottom in boxes)
     return font.font_variant(size=font.size * _LARGEST / largest)
 
@@ -122,8 +122,11 @@ def _shape(font: ImageFont.FreeTypeFont, letter: str) -> bytes | None:
 
 
 def _mask(font: ImageFont.FreeTypeFont, letter: str, pen: int) -> Tensor:
+    """(128, 128) in [0, 1], the ink in the middle."""
+    left, top, _, _ = font.getbbox(letter)
+    drawn = Image.new("L", (3 * _SIDE, 3 * _SIDE))
+    ImageDraw.Draw(drawn).text((_SIDE - left, _SIDE - top), letter, fill=255, font=font, stroke_width=pen)
+    ink = drawn.crop(drawn.getbbox())
     image = Image.new("L", (_SIDE, _SIDE))
-    left, top, right, bottom = font.getbbox(letter, stroke_width=pen)
-    place = ((_SIDE - left - right) / 2, (_SIDE - top - bottom) / 2)
-    ImageDraw.Draw(image).text(place, letter, fill=255, font=font, stroke_width=pen)
+    image.paste(ink, ((_SIDE - ink.width) // 2, (_SIDE - ink.height) // 2))
     return torch.from_numpy(np.array(image)).float() / 255
