@@ -273,6 +273,8 @@ def test_characters_of_a_font_are_drawn_by_many_hands() -> None:
     means = torch.stack([ink[:60][train.labels == label].mean(0) for label in range(10)])
     assert (torch.cdist(ink[60:], means).argmin(1) == held_out.labels).float().mean() > 0.6
     again, other = (open_targets(FONT, glyphs=60, validation=0.1, seed=seed)[0] for seed in (0, 1))
+    # More are made than at a time.
+    assert len({picture.numpy().tobytes() for picture in open_targets(FONT, glyphs=300)[0].pictures}) == 300
     assert again.digest == train.digest and other.digest != train.digest
     assert torch.equal(open_targets(FONT, glyphs=60, invert=True)[0].pictures, 255 - train.pictures)
 
@@ -288,8 +290,8 @@ def test_the_largest_character_fills_its_picture() -> None:
 
 def test_characters_that_a_font_lacks_are_left_out() -> None:
     # DejaVu Sans has no hiragana.
-    train, _ = open_targets(FONT, characters="aあb い", glyphs=8)
-    assert train.labels.tolist() == [0, 2] * 4
+    train, held_out = open_targets(FONT, characters="aあb い", glyphs=8, validation=0)
+    assert train.labels.tolist() == [0, 2] * 4 and len(held_out) == 0
     with pytest.raises(ValueError, match=r"cannot load .*ttf: it must have a character of 'hiragana', got none"):
         open_targets(FONT, characters="hiragana")
     assert {name: len(text) for name, text in CHARACTERS.items()} == {

@@ -79,8 +79,11 @@ class Glyphs:
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Pictures (count, 1, 64, 64) uint8, black on white, and labels; each character comes equally often."""
         characters = torch.arange(count) % len(self.labels)
-        pictures = [self._drawn(some, generator) for some in characters.split(_CHUNK)]
-        return torch.cat(pictures), self.labels[characters]
+        pictures = torch.empty(count, 1, STROKE_SIZE, STROKE_SIZE, dtype=torch.uint8)
+        for first in range(0, count, _CHUNK):
+            part = slice(first, first + _CHUNK)
+            pictures[part] = self._drawn(characters[part], generator)
+        return pictures, self.labels[characters]
 
     def _drawn(self, characters: Tensor, generator: torch.Generator) -> Tensor:
         pens = torch.randint(len(_PENS), characters.shape, generator=generator)
