@@ -3,7 +3,13 @@
 from neural_paint.agents.agent import Agent, Memory, Mode
 from neural_paint.agents.drawing import Drawing, draw
 from neural_paint.agents.files import load_agent, save_agent
+from neural_paint.agents.packaged import TargetsMissing
 from neural_paint.agents.renderers import FusedRenderer, NeuralRenderer, Renderer, draw_in_mypaint, renderer_of
+from neural_paint.agents.spiral import SpiralEncoding
+from neural_paint.agents.spiral_codes import load_spiral, save_spiral
+from neural_paint.agents.spiral_tf import SpiralTFEncoding
+from neural_paint.agents.targets import Targets, open_targets
+from neural_paint.agents.templates import digit_templates
 
 __all__ = [
     "Agent",
@@ -13,9 +19,17 @@ __all__ = [
     "Mode",
     "NeuralRenderer",
     "Renderer",
+    "SpiralEncoding",
+    "SpiralTFEncoding",
+    "Targets",
+    "TargetsMissing",
+    "digit_templates",
     "draw",
     "draw_in_mypaint",
     "load_agent",
+    "load_spiral",
+    "open_targets",
     "renderer_of",
     "save_agent",
+    "save_spiral",
 ]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from neural_paint.painters.stroke_index import IndexedShard, index_folder
-from neural_paint.painters.stroke_order import LANES, Epoch
+from neural_paint.painters.stroke_order import LANES, Epoch, check_slices
 from neural_paint.painters.stroke_reader import Part, StrokeReader
 from neural_paint.painters.stroke_shards import ACTIONS, STROKES
 
@@ -88,13 +88,7 @@ class StrokeData:
             ValueError: an argument is wrong, or the split has no strokes; or, once it is reached, a file is damaged.
             OSError: a file cannot be read.
         """
-        batch_size, seed, start = (operator.index(number) for number in (batch_size, seed, start))
-        if not 0 <= rank < world:
-            raise ValueError(f"rank must be in [0, world), got {rank} of {world}")
-        if batch_size < 1 or batch_size % world:
-            raise ValueError(f"batch_size must be a positive multiple of world, {world}, got {batch_size}")
-        if seed < 0 or start < 0:
-            raise ValueError(f"seed and start must not be negative, got {seed} and {start}")
+        check_slices(batch_size, seed=seed, start=start, rank=rank, world=world)
         if not len(self):
             raise ValueError(f"cannot load {self.folder}: no stroke is in split {self.split!r}")
         wanted = _Slice(start * batch_size, batch_size, rank, world)

@@ -7,6 +7,7 @@ next to come. So a window is what memory is needed for, and what there is before
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,17 @@ LANES = 4
 def permutation(count: int, *key: int) -> np.ndarray:
     """0 ... count - 1 in an order that depends on non-negative integers alone, and not on the version of NumPy."""
     return np.argsort(np.random.PCG64(np.random.SeedSequence(key)).random_raw(count), kind="stable")
+
+
+def check_slices(batch_size: int, *, seed: int, start: int, rank: int, world: int) -> None:
+    """The arguments by which batches without end are asked for: ValueError, or TypeError, where one is wrong."""
+    batch_size, seed, start = (operator.index(number) for number in (batch_size, seed, start))
+    if not 0 <= rank < world:
+        raise ValueError(f"rank must be in [0, world), got {rank} of {world}")
+    if batch_size < 1 or batch_size % world:
+        raise ValueError(f"batch_size must be a positive multiple of world, {world}, got {batch_size}")
+    if seed < 0 or start < 0:
+        raise ValueError(f"seed and start must not be negative, got {seed} and {start}")
 
 
 class Epoch:
