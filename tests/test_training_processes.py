@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from tiny_trainings import TINY
+from tiny_trainings import TINY, TINY_AGENTS
 from torch import nn
 from training_worker import train
 
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", (*TINY, *TINY_AGENTS))
 def test_gradients_losses_and_statistics_are_those_of_one_process(name, folder, tmp_path):
     train(name, World(), tmp_path)
     one, two = (safetensors.torch.load_file(f / f"{name}.safetensors") for f in (tmp_path, folder))

@@ -8,7 +8,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from stroke_sets import MemoryStrokes
-from tiny_trainings import TINY, tiny
+from tiny_trainings import TINY, TINY_AGENTS, tiny, tiny_data
 
 from neural_paint.training import Run, Trainer, World
 
@@ -16,7 +16,7 @@ from neural_paint.training import Run, Trainer, World
 def train(name: str, world: World, folder: Path) -> None:
     # In double precision: otherwise the kinks of rectifiers make more of rounding errors than they are.
     torch.set_default_dtype(torch.float64)
-    trainer = Trainer(tiny(name), MemoryStrokes(), world=world)
+    trainer = Trainer(tiny(name), tiny_data(name), world=world)
     losses = {}
     for report in trainer:
         values = list(report.losses.values())
@@ -46,7 +46,7 @@ def stop(world: World, folder: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     world, folder = World.join(), Path(sys.argv[1])
-    for name in TINY:
+    for name in (*TINY, *TINY_AGENTS):
         train(name, world, folder)
     stop(world, folder)
     world.leave()

@@ -31,6 +31,6 @@ class DrawingCritic(nn.Module):
 
     def forward(self, canvas: Tensor, target: Tensor) -> Tensor:
         x = F.leaky_relu(self.layers[0](torch.cat([canvas, target], 1)), 0.2)
-        for layer, norm in zip(self.layers[1:], self.norms, strict=True):  # type: ignore[arg-type]
+        for layer, norm in zip(self.layers[1:], self.norms, strict=True):
             x = F.leaky_relu(norm(layer(x)), 0.2)
         return self.score(x.flatten(1)).squeeze(1)

@@ -44,7 +44,7 @@ def evaluate_drawings(
     draw: Callable[[Tensor], Drawing],
     mode: Mode,
     validation: ValidationData,
-    device: torch.device,
+    like: Tensor,
     limit: int | None = None,
 ) -> DrawingEvaluation:
     """Draw pictures, and compare.
@@ -53,7 +53,7 @@ def evaluate_drawings(
         draw: pictures (B, 3, 64, 64) in [0, 1] -> their drawings.
         mode: whether strokes are connected.
         validation: gives pictures (b, 3, 64, 64) uint8, and whatever else.
-        device: that `draw` takes them on.
+        like: gives the dtype and the device that `draw` takes them in.
         limit: at most so many, the first.
 
     Raises:
@@ -65,7 +65,7 @@ def evaluate_drawings(
         wanted = len(pictures) if limit is None else min(limit - count, len(pictures))
         if wanted <= 0:
             break
-        target = as_pictures(pictures[:wanted], device)
+        target = as_pictures(pictures[:wanted], like.device, like.dtype)
         begun = time.perf_counter()
         drawing = draw(target)
         squares.append(_error(drawing.canvas, target))
@@ -82,4 +82,4 @@ def evaluate_drawings(
 
 def _error(canvas: Tensor, target: Tensor) -> Tensor:
     """Of each canvas, on the CPU, in double precision."""
-    return (canvas.float() - target).square().double().mean((1, 2, 3)).cpu()
+    return (canvas.double() - target).square().mean((1, 2, 3)).cpu()

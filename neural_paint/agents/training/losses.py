@@ -19,6 +19,27 @@ def picture_error(canvas: Tensor, target: Tensor, doublings: int) -> Tensor:
 
 
 def nearest_template(target: Tensor, drawings: Tensor) -> Tensor:
-    """(M,) the numbers of the drawings (K, 3, 64, 64) that pictures (M, 3, 64, 64) are most like, seen from afar."""
-    seen, drawn = (F.avg_pool2d(1 - pictures.mean(1, keepdim=True), 8, 4).flatten(1) for pictures in (target, drawings))
-    return torch.cdist(F.normalize(seen, dim=1), F.normalize(drawn, dim=1)).argmin(1)
+    """(M,) which of the drawings (K, 3, 64, 64) pictures (M, 3, 64, 64) are most like: from afar, wherever their ink is
+    and however large."""
+    seen, drawn = (_seen_from_afar(pictures) for pictures in (target, drawings))
+    return torch.cdist(seen, drawn).argmin(1)
+
+
+# Side of the square that is looked at, in deviations of the ink from its middle; and of what is seen as one, in pixels.
+_SQUARE, _BLUR = 4.4, 8
+
+
+def _seen_from_afar(pictures: Tensor) -> Tensor:
+    ink = 1 - pictures.float().mean(1)
+    weight = ink / ink.sum((1, 2), keepdim=True).clamp(min=1e-6)
+    side = ink.shape[-1]
+    # Of a pixel from the middle of the picture, which reaches from -1 to 1.
+    place = (2 * torch.arange(side, device=ink.device) + 1) / side - 1
+    across, down = weight.sum(1), weight.sum(2)
+    middle = torch.stack([across @ place, down @ place], 1)
+    variance = torch.stack([across @ place.square(), down @ place.square()], 1) - middle.square()
+    scale = _SQUARE / 2 * variance.amax(1).clamp(min=1e-4).sqrt()
+    transform = torch.cat([scale[:, None, None] * torch.eye(2, device=ink.device), middle[:, :, None]], 2)
+    grid = F.affine_grid(transform, [len(ink), 1, side, side], align_corners=False)
+    square = F.grid_sample(ink[:, None], grid, align_corners=False)
+    return F.normalize(F.avg_pool2d(square, _BLUR, _BLUR // 2).flatten(1), dim=1)

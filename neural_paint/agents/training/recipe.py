@@ -26,6 +26,7 @@ from neural_paint.agents.templates import digit_templates
 from neural_paint.agents.training.config import AgentConfig
 from neural_paint.agents.training.losses import nearest_template, picture_error
 from neural_paint.painters import load_painter, pretrained_painters
+from neural_paint.painters.actions import STROKE_SIZE
 from neural_paint.painters.base import NeuralPainter
 from neural_paint.painters.digest import digest
 from neural_paint.painters.evaluation import as_pictures
@@ -59,10 +60,11 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
     def __init__(self, config: AgentConfig, setting: Setting) -> None:
         super().__init__(setting)
         self.config = config
-        painter = _painter(config.painter).to(setting.device) if config.medium == "neural" else None
-        self.renderer: Renderer = FusedRenderer() if painter is None else NeuralRenderer(painter)
+        painter = _painter(config.painter) if config.medium == "neural" else None
         self.agent = _agent(config, painter)
         self._add("agent", self.agent)
+        self._like = next(self.agent.parameters())
+        self.renderer: Renderer = FusedRenderer() if painter is None else NeuralRenderer(painter.to(self._like))
         self._add_optimizer("agent", (self.agent,), config.learning_rate, config.betas)
         if config.adversarial_weight:
             self.critic = DrawingCritic(config.critic_width)
@@ -70,7 +72,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
             self._add_optimizer("critic", (self.critic,), config.critic_rate, config.critic_betas)
         # Batches from one step of the agent to the next.
         self._round = config.critic_steps + 1 if config.adversarial_weight else 1
-        self._templates, self._template_drawings = self._draw_templates() if config.template_weight else (None, None)
+        self._templates = self._draw_templates() if config.template_weight else None
         free = config.steps - config.template_steps
         stages = (
             Stage("templates", config.template_steps, config.batch_size, self._imitate),
@@ -87,7 +89,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
         if self.config.template_weight and self.config.labels and ((labels < 0) | (labels > 9)).any():
             wrong = int(labels[(labels < 0) | (labels > 9)][0])
             raise ValueError(f"labels must be digits, 0 to 9, to imitate templates of them, got {wrong}")
-        return Batch(as_pictures(pictures, self.setting.device), labels.to(self.setting.device))
+        return Batch(as_pictures(pictures, self._like.device, self._like.dtype), labels.to(self._like.device))
 
     def _imitate(self, batch: Batch, step: int) -> Losses:
         """The agent's turn, with its templates alone."""
@@ -112,9 +114,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
                 canvas = self._draw(batch).canvas
             real = self.critic(batch.target, batch.target)
             made = self.critic(canvas, batch.target)
-            penalty = gradient_penalty(
-                lambda x: self.critic(x, batch.target), batch.target, canvas, epsilon.to(canvas.device)
-            )
+            penalty = gradient_penalty(lambda x: self.critic(x, batch.target), batch.target, canvas, epsilon.to(canvas))
         distance = full_precision(made).mean() - full_precision(real).mean()
         self._update("critic", self.config.penalty_weight * penalty - distance)
         return detached(distance=distance, penalty=penalty)
@@ -147,15 +147,16 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
         return cosine(turn, turns, config.learning_rate, config.warmup_steps, config.last_rate)
 
     def _template_error(self, drawing: Drawing, batch: Batch) -> Tensor:
-        assert self._templates is not None and self._template_drawings is not None
-        which = batch.labels if self.config.labels else nearest_template(batch.target, self._template_drawings)
-        return F.mse_loss(drawing.outputs, self._templates[which])
+        assert self._templates is not None
+        actions, drawings = self._templates
+        which = batch.labels if self.config.labels else nearest_template(batch.target, drawings)
+        return F.mse_loss(drawing.outputs, actions[which])
 
     @torch.no_grad()
     def _draw_templates(self) -> tuple[Tensor, Tensor]:
         """Their actions (10, 8, 12), and how they look in the agent's medium."""
-        templates = digit_templates().to(self.setting.device)
-        canvas = torch.ones(len(templates), 3, 64, 64, device=self.setting.device)
+        templates = digit_templates().to(self._like)
+        canvas = templates.new_ones(len(templates), 3, STROKE_SIZE, STROKE_SIZE)
         for actions in templates.unbind(1):
             canvas = self.renderer.draw(actions, canvas)
         return templates, canvas
@@ -164,7 +165,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
         def drawn(target: Tensor) -> Drawing:
             return draw(self.agent, self.renderer, target)
 
-        return evaluate_drawings(drawn, self.agent.mode, validation, self.setting.device, limit)
+        return evaluate_drawings(drawn, self.agent.mode, validation, self._like, limit)
 
     def scores(self, evaluation: DrawingEvaluation) -> Mapping[str, float | None]:
         return {"mse": evaluation.mse, "mypaint_mse": evaluation.mypaint_mse}
@@ -174,7 +175,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
 
     @torch.no_grad()
     def pictures(self, validation: ValidationData) -> tuple[str, Tensor]:
-        target = as_pictures(next(iter(validation.once(_SHOWN)))[0], self.setting.device)
+        target = as_pictures(next(iter(validation.once(_SHOWN)))[0], self._like.device, self._like.dtype)
         rows = (target, draw(self.agent, self.renderer, target).canvas)
         return "pictures above drawings", torch.cat([torch.cat(list(row), 2) for row in rows], 1).clamp(0, 1)
 
