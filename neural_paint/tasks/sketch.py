@@ -25,7 +25,7 @@ from neural_paint.tasks.lay import lay
 MOST_TIMES = 4
 _WHITE = 1.0
 # Mean of a border below which it is dark.
-_DARK = 0.5
+_DARK = 0.25
 
 
 @dataclass(frozen=True)
