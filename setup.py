@@ -127,7 +127,7 @@ def relative_paths(pattern: str) -> list[str]:
 setup(
     packages=[*find_packages(include=["neural_paint", "neural_paint.*"]), "neural_paint.kernels"],
     package_dir={"neural_paint.kernels": "kernels"},
-    package_data={"neural_paint": ["py.typed", "*.pyi", "data/*", "data/painters/*"]},
+    package_data={"neural_paint": ["py.typed", "*.pyi", "data/*", "data/painters/*", "data/agents/*"]},
     ext_modules=[
         Extension(
             "neural_paint._mypaint",

@@ -17,7 +17,7 @@ from typing import Any
 
 from neural_paint import __version__
 from neural_paint.io.atomic import write_atomic
-from neural_paint.painters.pretrained import FOLDER
+from neural_paint.painters.pretrained import FILES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder for strokes and training")
     parser.add_argument("--strokes", type=int, default=100_000)
     parser.add_argument("--steps", type=int, default=4_000)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the painter goes")
+    parser.add_argument("--folder", type=Path, default=FILES.folder, help="where the painter goes")
     options = parser.parse_args(arguments)
     name = Path(options.brush).stem
     strokes, run = options.work / f"{name}-strokes", options.work / f"{name}-run"

@@ -79,8 +79,13 @@ def _neural_tool(brush: str | None, weights: Path | None, speckle: bool, device:
     painter = chosen_painter(weights, device, name)
     if speckle and not painter.noise_size:
         raise typer.BadParameter("the painter has no noise to make it of", param_hint="'--speckle'")
+    return Tool(painter, weights, painter_record(painter, weights, name))
+
+
+def painter_record(painter: NeuralPainter, weights: Path | None, name: str = DEFAULT_PAINTER) -> dict[str, Any]:
+    """What a stroke file says of the painter of that file, or else of the one of that name, for `painter_of`."""
     whose = {"name": name, "brush": provenance(name)["brush"]} if weights is None else {"name": weights.name}
-    return Tool(painter, weights, {"painter": {"kind": painter.kind, **whose, "sha256": digest(painter)}})
+    return {"painter": {"kind": painter.kind, **whose, "sha256": digest(painter)}}
 
 
 def chosen_painter(weights: Path | None, device: str, name: str = DEFAULT_PAINTER) -> NeuralPainter:

@@ -36,6 +36,7 @@ from neural_paint.painting_files import VideoOptions
 from neural_paint.progress import reason, say
 from neural_paint.render_command import RenderOptions, render_file
 from neural_paint.replay_command import replay
+from neural_paint.sketch_command import sketch
 from neural_paint.stylize_command import stylize
 from neural_paint.tasks.reconstruct import DEFAULT_STEPS
 from neural_paint.train_agent_command import train_agent
@@ -57,6 +58,7 @@ Examples:
   neural-paint render strokes.json -o poster.png --size 8192
   neural-paint replay strokes.json -o mypaint.png --compare sheet.png
   neural-paint stylize cat.jpg -o painting.png --medium watercolour
+  neural-paint sketch seven.png -o drawing.png --compare sheet.png
   neural-paint dataset --strokes 100000 -o strokes/
   neural-paint train-painter --recipe dab --data strokes/ -o run/
   neural-paint info
@@ -230,6 +232,7 @@ def render(
 app.command()(visualize)
 app.command()(replay)
 app.command()(stylize)
+app.command()(sketch)
 app.command()(dataset)
 app.command()(train_painter)
 app.command()(train_agent)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,14 +20,12 @@ from neural_paint.io import load_strokes, save_bands
 from neural_paint.io.atomic import check_writable
 from neural_paint.io.paintings import check_picture
 from neural_paint.io.strokes import KINDS
-from neural_paint.painting_files import Painting
-from neural_paint.progress import Progress, listed, reason, say
+from neural_paint.mypaint_painting import paint_in_mypaint
+from neural_paint.progress import listed, reason, say
 from neural_paint.render_command import painting_of, shown
 from neural_paint.replay_sheet import Sheet, sheet_size
-from neural_paint.tasks.render import resized
 
-# Strokes painted between two looks at the clock, and rows of the picture written at once.
-_RUN = 16
+# Rows of the picture written at once.
 _ROWS = 256
 
 
@@ -124,7 +120,7 @@ def replay_file(options: ReplayOptions) -> int:
         if path is not None:
             check_picture(path, size)
             check_writable(path)
-    image = _execute(painting, brush, options.reuse_brush)
+    image = paint_in_mypaint(painting, brush, fresh=not options.reuse_brush)
     written = []
     if options.picture is not None:
         save_bands(options.picture, _bands(image), painting.size)
@@ -139,22 +135,6 @@ def replay_file(options: ReplayOptions) -> int:
         what += f", {sheet.psnr:.2f} dB from the neural painter's"
     print(f"{listed(written)}: {what}")
     return 0
-
-
-def _execute(painting: Painting, brush: str, reuse_brush: bool) -> np.ndarray:
-    """(H, W, 3) uint8 that MyPaint paints."""
-    strokes = resized(painting.strokes.double(), painting.canvas, painting.size)
-    assert isinstance(strokes, ActionStrokes)
-    actions, place = (field[0].cpu().numpy() for field in (strokes.actions, strokes.place))
-    canvas = mypaint.Canvas(
-        painting.size, brush, mode="jump", fresh=not reuse_brush, background=tuple(painting.background)
-    )
-    with Progress(sys.stderr, f"MyPaint, {brush}") as progress:
-        for begin in range(0, len(actions), _RUN):
-            run = slice(begin, begin + _RUN)
-            canvas.draw(actions[run], place[run])
-            progress.show(min(run.stop / len(actions), 1.0), partial("{} strokes".format, begin))
-    return canvas.image()
 
 
 def _bands(image: np.ndarray) -> Iterator[Tensor]:

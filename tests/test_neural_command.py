@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from neural_paint import ActionStrokes, Strokes
 from neural_paint.io import demo_photo, load_image, load_strokes, save_image, save_strokes
 from neural_paint.painters import DabPainter, GANPainter, load_painter, save_painter
 from neural_paint.painters.digest import digest
+from neural_paint.painters.pretrained import FILES
 from neural_paint.tasks.lay import lay
 
 NEURAL = ("--painter", "neural")
@@ -38,7 +40,7 @@ def painters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.mkdir(exist_ok=True)
         save_painter(DabPainter(dabs=dabs, width=4), folder / f"{name}.safetensors")
         (folder / f"{name}.json").write_text(json.dumps({"brush": f"classic/{name}"}))
-    monkeypatch.setattr("neural_paint.painters.pretrained.FOLDER", folder)
+    monkeypatch.setattr("neural_paint.painters.pretrained.FILES", replace(FILES, folder=folder))
     return folder
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pretrain
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 from neural_paint import mypaint
 from neural_paint.painters import NeuralPainter, pretrained_painters, provenance
-from neural_paint.painters.pretrained import FOLDER
+from neural_paint.painters.pretrained import FILES
 
 needs_mypaint = pytest.mark.skipif(not mypaint.available(), reason="libmypaint is not installed")
 each_painter = pytest.mark.parametrize("name", pretrained_painters())
@@ -31,7 +33,7 @@ def test_painters_are_frozen_small_and_say_where_they_are_from(name: str) -> Non
 
 
 def test_all_files_together_are_small() -> None:
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 8_000_000
+    assert sum(path.stat().st_size for path in FILES.folder.iterdir()) < 8_000_000
 
 
 @needs_mypaint
@@ -68,6 +70,6 @@ def test_refuses_other_names() -> None:
 def test_the_script_makes_a_painter(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ["--strokes", "200", "--steps", "3", "--work", str(tmp_path / "work"), "--folder", str(tmp_path)]
     pretrain.main(["classic/charcoal", *options])
-    monkeypatch.setattr("neural_paint.painters.pretrained.FOLDER", tmp_path)
+    monkeypatch.setattr("neural_paint.painters.pretrained.FILES", replace(FILES, folder=tmp_path))
     assert pretrained_painters() == ["charcoal"]
     assert NeuralPainter.pretrained("charcoal").kind == "dab" and provenance("charcoal")["held out"]["steps"] == 3

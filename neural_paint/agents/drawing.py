@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,21 @@ class Drawing:
         return self.canvases[-1]
 
 
+@dataclass(frozen=True)
+class DrawnStroke:
+    """One stroke on each of B canvases.
+
+    Attributes:
+        output: (B, 12) what the agent said.
+        action: (B, 12) what was drawn.
+        canvas: (B, 3, 64, 64) after it.
+    """
+
+    output: Tensor
+    action: Tensor
+    canvas: Tensor
+
+
 def draw(agent: Agent, renderer: Renderer, target: Tensor, *, see_gradients: bool = False) -> Drawing:
     """Let an agent draw pictures (B, 3, 64, 64) in [0, 1] on white paper; differentiable where the renderer is.
 
@@ -42,18 +58,24 @@ def draw(agent: Agent, renderer: Renderer, target: Tensor, *, see_gradients: boo
         see_gradients: gradients also go through what the agent sees of its canvas, as published; they grow from stroke
             to stroke, and without them an agent learns several times as fast.
     """
+    drawn = list(draw_strokes(agent, renderer, target, agent.strokes, see_gradients=see_gradients))
+    return Drawing(
+        torch.stack([stroke.output for stroke in drawn], 1),
+        torch.stack([stroke.action for stroke in drawn], 1),
+        [stroke.canvas for stroke in drawn],
+    )
+
+
+def draw_strokes(
+    agent: Agent, renderer: Renderer, target: Tensor, count: int, *, see_gradients: bool = False
+) -> Iterator[DrawnStroke]:
+    """What `draw` does, one stroke after the other, and as many of them as asked for."""
     canvas, memory = torch.ones_like(target), agent.begin(target)
-    outputs: list[Tensor] = []
-    actions: list[Tensor] = []
-    canvases: list[Tensor] = []
-    for _ in range(agent.strokes):
-        output, memory = agent(canvas if see_gradients else canvas.detach(), memory)
+    for index in range(count):
+        output, after = agent(canvas if see_gradients else canvas.detach(), memory)
         action = output
-        if agent.mode == "connected" and actions:
-            action = connect(torch.stack([actions[-1], output], 1))[:, 1]
+        if agent.mode == "connected" and index:
+            action = connect(torch.stack([memory.action, output], 1))[:, 1]
         canvas = renderer.draw(action, canvas)
-        memory = memory._replace(action=action)
-        outputs.append(output)
-        actions.append(action)
-        canvases.append(canvas)
-    return Drawing(torch.stack(outputs, 1), torch.stack(actions, 1), canvases)
+        memory = after._replace(action=action)
+        yield DrawnStroke(output, action, canvas)

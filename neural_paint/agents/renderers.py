@@ -17,7 +17,7 @@ from neural_paint.painters.actions import STROKE_SIZE
 from neural_paint.painters.base import NeuralPainter
 from neural_paint.painters.canvas import NeuralCanvas
 from neural_paint.painters.digest import digest
-from neural_paint.painters.pretrained import load_pretrained, pretrained_painters
+from neural_paint.painters.pretrained import load_pretrained, pretrained_like
 from neural_paint.strokes import Strokes
 
 
@@ -68,10 +68,10 @@ def renderer_of(agent: Agent, painter: NeuralPainter | None = None) -> Renderer:
             raise ValueError("painter is for agents that learned with one, and this one learned with curves")
         return FusedRenderer()
     if painter is None:
-        known = (load_pretrained(name) for name in pretrained_painters())
-        painter = next((one for one in known if digest(one) == agent.painter), None)
-        if painter is None:
+        name = pretrained_like(agent.painter)
+        if name is None:
             raise ValueError("painter must be given: the one that this agent learned with is not in the package")
+        painter = load_pretrained(name)
     elif digest(painter) != agent.painter:
         raise ValueError(f"painter must be the one that this agent learned with, {agent.painter[:12]}..., got another")
     weight = next(agent.parameters())

@@ -1,30 +1,28 @@
 """Painters that come with the package: each has learned a brush of MyPaint from strokes of the real program.
 
-Next to each file of weights is one of the same name that says how it was made, and how well it paints strokes that it
-has not seen. benchmarks/pretrain.py makes both.
+What is told of each is also how well it paints strokes that it has not seen. benchmarks/pretrain.py makes them.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from neural_paint.painters.base import DEFAULT_PAINTER, NeuralPainter
-from neural_paint.painters.checkpoints import SUFFIX, load_painter
+from neural_paint.painters.checkpoints import load_painter
+from neural_paint.painters.digest import digest
+from neural_paint.pretrained_files import DATA, PretrainedFiles
 
-FOLDER = Path(__file__).resolve().parent.parent / "data" / "painters"
+FILES = PretrainedFiles(DATA / "painters", DEFAULT_PAINTER)
 
 
 def pretrained_painters() -> list[str]:
     """The names that `NeuralPainter.pretrained` takes, the default first."""
-    names = sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}"))
-    return sorted(names, key=lambda name: name != DEFAULT_PAINTER)
+    return FILES.names()
 
 
 def load_pretrained(name: str = DEFAULT_PAINTER) -> NeuralPainter:
     """See `NeuralPainter.pretrained`."""
-    return load_painter(_file(name, SUFFIX))
+    return load_painter(FILES.weights(name))
 
 
 def provenance(name: str = DEFAULT_PAINTER) -> dict[str, Any]:
@@ -33,11 +31,9 @@ def provenance(name: str = DEFAULT_PAINTER) -> dict[str, Any]:
     Raises:
         ValueError: there is no painter of that name.
     """
-    return json.loads(_file(name, ".json").read_text(encoding="utf-8"))
+    return FILES.provenance(name)
 
 
-def _file(name: str, suffix: str) -> Path:
-    names = pretrained_painters()
-    if name not in names:
-        raise ValueError(f"name must be one of {', '.join(names)}, got {name!r}")
-    return FOLDER / f"{name}{suffix}"
+def pretrained_like(sha256: str) -> str | None:
+    """The name of the package's painter of which that is the `digest`; None where it is none of them."""
+    return next((name for name in pretrained_painters() if digest(load_pretrained(name)) == sha256), None)
