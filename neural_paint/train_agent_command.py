@@ -81,4 +81,11 @@ def train_agent(
 def _open(config: AgentConfig, world: World) -> tuple[Targets, Targets]:
     from neural_paint.agents.targets import open_targets
 
-    return open_targets(config.data, validation=config.validation)
+    return open_targets(
+        config.data,
+        validation=config.validation,
+        invert=config.invert,
+        characters=config.characters,
+        glyphs=config.glyphs,
+        seed=config.seed,
+    )

@@ -21,7 +21,7 @@ class AgentConfig(TrainConfig):
     in docs/train_agent.md. A step takes a batch for the critic or for the agent.
 
     Attributes:
-        data: what it draws, see `open_targets`.
+        data, invert, characters, glyphs: what it draws, see `open_targets`.
         strokes, mode, black: see `Agent`.
         medium: what it learns to draw with: "neural", a painter, or "fused", curves as `paint` draws them.
         painter: with "neural": one that comes with the package, or the file of one.
@@ -47,6 +47,9 @@ class AgentConfig(TrainConfig):
     steps: Count = 8_000
     batch_size: Count = 32
     data: str = "digits"
+    invert: bool | None = None
+    characters: str = "digits"
+    glyphs: Count = 20_000
     strokes: Count = 8
     mode: Mode = "connected"
     black: bool = True
