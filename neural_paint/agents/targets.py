@@ -172,7 +172,8 @@ def _share(count: int, validation: float) -> int:
 
 def _resizing(side: int) -> Tensor:
     """(64, side) by which a column of so many pixels becomes one of 64: bicubic, and an average where it shrinks."""
-    return F.interpolate(torch.eye(side, dtype=torch.float32)[None, None], size=(STROKE_SIZE, side), mode="bicubic", antialias=True)[0, 0]
+    pixels = torch.eye(side, dtype=torch.float32)[None, None]
+    return F.interpolate(pixels, size=(STROKE_SIZE, side), mode="bicubic", antialias=True)[0, 0]
 
 
 def _digest(pictures: Tensor, labels: Tensor) -> str:
