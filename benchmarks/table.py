@@ -167,6 +167,7 @@ OPERATOR_TABLES: dict[str, tuple[str, Callable[[list[Benchmark]], Columns]]] = {
     "neural canvas": ("A step with a GAN painter, the decoder in one call:", opponents_columns),
     "stylize": ("Intrinsic style transfer next to the published loop:", opponents_columns),
     "stylize parts": ("What a step of that is made of:", part_columns),
+    "agents": ("Agents that learn to draw, and that draw:", opponents_columns),
     "painters": ("Neural painters, 64 strokes at a time:", rate_columns),
     "mypaint": ("The real MyPaint, `mypaint.paint_actions`:", rate_columns),
     "stroke data": ("Strokes of MyPaint, made and read for training:", strokes_columns),
