@@ -123,7 +123,9 @@ def test_renderer_of_an_agent():
         assert isinstance(found, NeuralRenderer) and digest(found.painter) == digest(painter)
     own = VAEPainter().freeze()
     learned = agent(painter=digest(own))
-    assert renderer_of(learned, own).painter is own
+    for again in range(2):
+        found = renderer_of(learned.double(), own)
+        assert found.painter.dtype == torch.float64 and own.dtype == torch.float32, again
     for wrong, message in ((None, "not in the package"), (dry, "got another")):
         with pytest.raises(ValueError, match=message):
             renderer_of(learned, wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from abc import ABC, abstractmethod
 
@@ -74,8 +75,8 @@ def renderer_of(agent: Agent, painter: NeuralPainter | None = None) -> Renderer:
         painter = load_pretrained(name)
     elif digest(painter) != agent.painter:
         raise ValueError(f"painter must be the one that this agent learned with, {agent.painter[:12]}..., got another")
-    weight = next(agent.parameters())
-    return NeuralRenderer(painter.to(weight.device, weight.dtype).freeze())
+    # The caller's own stays as it is.
+    return NeuralRenderer(copy.deepcopy(painter).to(next(agent.parameters())).freeze())
 
 
 def draw_in_mypaint(actions: Tensor, mode: Mode, brush: str | os.PathLike[str] = mypaint.DEFAULT_BRUSH) -> Tensor:
