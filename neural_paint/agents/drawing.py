@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from neural_paint.agents.agent import Agent
+from neural_paint.agents.agent import Mode
 from neural_paint.agents.renderers import Renderer
 from neural_paint.painters.canvas import connect
 
@@ -32,7 +33,18 @@ class Drawing:
         return self.canvases[-1]
 
 
-def draw(agent: Agent, renderer: Renderer, target: Tensor, *, see_gradients: bool = False) -> Drawing:
+class Draughtsman(Protocol):
+    """What `draw` asks of an agent: `Agent` says more of each."""
+
+    strokes: int
+    mode: Mode
+
+    def begin(self, target: Tensor) -> Any: ...
+
+    def __call__(self, canvas: Tensor, memory: Any) -> tuple[Tensor, Any]: ...
+
+
+def draw(agent: Draughtsman, renderer: Renderer, target: Tensor, *, see_gradients: bool = False) -> Drawing:
     """Let an agent draw pictures (B, 3, 64, 64) in [0, 1] on white paper; differentiable where the renderer is.
 
     Args:
@@ -48,12 +60,17 @@ def draw(agent: Agent, renderer: Renderer, target: Tensor, *, see_gradients: boo
     canvases: list[Tensor] = []
     for _ in range(agent.strokes):
         output, memory = agent(canvas if see_gradients else canvas.detach(), memory)
-        action = output
-        if agent.mode == "connected" and actions:
-            action = connect(torch.stack([actions[-1], output], 1))[:, 1]
+        action = stroke_after(actions[-1] if actions else None, output, agent.mode)
         canvas = renderer.draw(action, canvas)
         memory = memory._replace(action=action)
         outputs.append(output)
         actions.append(action)
         canvases.append(canvas)
     return Drawing(torch.stack(outputs, 1), torch.stack(actions, 1), canvases)
+
+
+def stroke_after(before: Tensor | None, output: Tensor, mode: Mode) -> Tensor:
+    """The action (B, 12) that is drawn where an agent says `output`, after that of `before`, None at first."""
+    if mode == "jump" or before is None:
+        return output
+    return connect(torch.stack([before, output], 1))[:, 1]
