@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol, get_args
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -21,9 +21,6 @@ try:
 except ImportError as error:
     raise ImportError("learning without gradients needs stable-baselines3: pip install 'neural-paint[rl]'") from error
 
-# A white sheet's squared error against a digit is about a tenth: returns are of order 1.
-REWARD_SCALE = 10.0
-
 Observation = dict[str, Any]
 
 
@@ -34,19 +31,28 @@ class Pictures(Protocol):
         """Batches without end: uint8 (b, 3, 64, 64), and labels, which are not used."""
 
 
+# Of canvases (B, 3, 64, 64), next to their targets: (B,).
+Error: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+def squared_error(canvas: Tensor, target: Tensor) -> Tensor:
+    """Ten times the mean square of each difference: white paper's next to a digit is about 1."""
+    return 10 * (canvas - target).square().mean((1, 2, 3))
+
+
 class DrawingEnv(VecEnv):
     """B drawings at once, of so many strokes each.
 
     An observation is the canvas and the target, (3, 64, 64) in [0, 1], the action before as it was drawn, zeros at
-    first, and the share of the strokes that is done. The reward of a stroke is how much it lowers the squared error of
-    the canvas, times `REWARD_SCALE`: those of a drawing add up to what all of it does. All end with the same stroke,
-    and go on with new targets.
+    first, and the share of the strokes that is done. The reward of a stroke is how much it lowers the error of the
+    canvas: those of a drawing add up to what all of it does. All end with the same stroke, and go on with new targets.
 
     Args:
         targets: to draw.
         drawings: B.
         strokes, mode, black: as of `Agent`.
         renderer: draws them, without gradients; by default the fused one.
+        error: of a canvas next to its target; learning is best with one of order 1.
         seed: of the order of the targets; `seed()` sets another one for the next reset.
 
     Raises:
@@ -72,6 +78,7 @@ class DrawingEnv(VecEnv):
         mode: Mode = "connected",
         black: bool = True,
         renderer: Renderer | None = None,
+        error: Error = squared_error,
         seed: int = 0,
     ) -> None:
         for name, value in (("drawings", drawings), ("strokes", strokes)):
@@ -89,6 +96,7 @@ class DrawingEnv(VecEnv):
         super().__init__(drawings, seen, spaces.Box(0, 1, (ACTION_SIZE,), np.float32))
         self.strokes, self.mode, self.black = strokes, mode, black
         self.renderer = renderer or FusedRenderer()
+        self.error = error
         self._targets = targets
         self._output: Tensor | None = None
         self.seed(seed)
@@ -117,8 +125,8 @@ class DrawingEnv(VecEnv):
         self._action = stroke_after(self._action if self._done else None, output, self.mode)
         self._canvas = self.renderer.draw(self._action, self._canvas)
         self._done += 1
-        before, self._error = self._error, self._squared_error()
-        rewards = REWARD_SCALE * (before - self._error).numpy()
+        before, self._error = self._error, self.error(self._canvas, self._target)
+        rewards = (before - self._error).numpy()
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         finished = self._done == self.strokes
         if finished:
@@ -134,7 +142,7 @@ class DrawingEnv(VecEnv):
         self._canvas = torch.ones_like(self._target)
         self._action = torch.zeros(self.num_envs, ACTION_SIZE)
         self._done = 0
-        self._error = self._first_error = self._squared_error()
+        self._error = self._first_error = self.error(self._canvas, self._target)
 
     def _observation(self) -> Observation:
         share = np.full((self.num_envs, 1), self._done / self.strokes, np.float32)
@@ -143,7 +151,7 @@ class DrawingEnv(VecEnv):
 
     def _last_words(self) -> list[dict[str, Any]]:
         last = self._observation()
-        returns = (REWARD_SCALE * (self._first_error - self._error)).tolist()
+        returns = (self._first_error - self._error).tolist()
         return [
             {
                 "terminal_observation": {name: values[drawing] for name, values in last.items()},
@@ -151,9 +159,6 @@ class DrawingEnv(VecEnv):
             }
             for drawing in range(self.num_envs)
         ]
-
-    def _squared_error(self) -> Tensor:
-        return (self._canvas - self._target).square().mean((1, 2, 3))
 
     def close(self) -> None:
         """There is nothing to close."""

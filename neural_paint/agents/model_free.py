@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from neural_paint.agents.agent import Agent, Mode
-from neural_paint.agents.drawing_env import DrawingEnv, Pictures, blackened
+from neural_paint.agents.drawing_env import DrawingEnv, Error, Pictures, blackened, squared_error
 from neural_paint.agents.renderers import Renderer
 from neural_paint.painters.actions import ACTION_SIZE
 
@@ -106,6 +106,7 @@ def train_model_free(
     black: bool = True,
     renderer: Renderer | None = None,
     *,
+    error: Error = squared_error,
     seconds: float | None = None,
     iterations: int | None = None,
     drawings: int = 64,
@@ -120,7 +121,7 @@ def train_model_free(
     first with deviation 0.37 around the middle of their range.
 
     Args:
-        targets, strokes, mode, black, renderer: as of `DrawingEnv`.
+        targets, strokes, mode, black, renderer, error: as of `DrawingEnv`.
         seconds, iterations: one of them.
         drawings: of an iteration.
         seed: of all that is random; with `iterations`, a training can be repeated.
@@ -134,7 +135,7 @@ def train_model_free(
     """
     if (seconds is None) == (iterations is None):
         raise ValueError(f"one of seconds and iterations must be given, got {seconds} and {iterations}")
-    env = DrawingEnv(targets, drawings, strokes, mode, black, renderer, seed)
+    env = DrawingEnv(targets, drawings, strokes, mode, black, renderer, error, seed)
     share, spent, iteration = 0.0, 0.0, 0
     learner = _learner(env, lambda _: LEARNING_RATE * (1 - share), seed, perception or {})
     agent = PolicyAgent(learner.policy, strokes, mode, black)
