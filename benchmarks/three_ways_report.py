@@ -22,8 +22,9 @@ NAMES = {
 }
 # Of Okabe and Ito: told apart by every eye.
 COLORS = {"fused": "#0072B2", "neural": "#009E73", "ppo": "#D55E00", "ppo-mypaint": "#CC79A7"}
-# Where a line of errors gets a number.
-TICKS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2)
+# Where the axes get numbers.
+TIMES = tuple(first * 10**power for power in range(-2, 6) for first in (1, 3))
+ERRORS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2)
 
 # A run of a way with a seed, as ways_of_learning.py prints it, and one look at it.
 Result = dict[str, Any]
@@ -55,10 +56,10 @@ def plot(runs: Sequence[Result], path: Path) -> None:
             _line(axes, members, "mypaint_mse", color=COLORS[way], linestyle="--")
     axes.plot([], [], color="grey", linestyle="--", label="the same strokes in MyPaint")
     axes.axhline(runs[0]["blank"], color="grey", linestyle=":", label="white paper")
-    axes.set_yticks([tick for tick in TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]])
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    for axis, ticks, (low, high) in ((axes.xaxis, TIMES, axes.get_xlim()), (axes.yaxis, ERRORS, axes.get_ylim())):
+        axis.set_ticks([tick for tick in ticks if low <= tick <= high])
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)

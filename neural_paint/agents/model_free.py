@@ -23,7 +23,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-LEARNING_RATE = 3e-4
+LEARNING_RATE = 1e-3
 # Strokes of a step, and passes over those of an iteration.
 BATCH, EPOCHS = 128, 4
 # Of the layer between what is seen and the action, and of that before the expected reward.
@@ -116,7 +116,7 @@ def train_model_free(
     """Let an agent learn by PPO, on the CPU, as long as `seconds` or `iterations` say.
 
     An iteration is `drawings` drawings and 4 passes over their strokes, 128 at a time, by Adam with a step size that
-    falls from 3e-4 to 0 in a straight line. Nothing is discounted, as a drawing has few strokes; advantages are
+    falls from 1e-3 to 0 in a straight line. Nothing is discounted, as a drawing has few strokes; advantages are
     averaged with lambda 0.95, ratios clipped to within 0.2 of 1, and gradients to norm 0.5. Actions are normal, at
     first with deviation 0.37 around the middle of their range.
 
