@@ -130,17 +130,22 @@ class Agent(nn.Module):
 
     def forward(self, canvas: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """The next action (B, 12) in [0, 1] for canvases (B, 3, 64, 64) in [0, 1], and what is remembered of it."""
-        before = F.relu(self.action(memory.action))[:, :, None, None]
-        x = F.relu(self.canvas(canvas) + memory.target) + before
-        for halving in self.halvings:
-            x = F.relu(halving(x))
-        for block in self.blocks:
-            x = block(x)
-        hidden, cell = self.memory(F.relu(self.features(x.flatten(1))), (memory.hidden, memory.cell))
+        seen = self.perceive(canvas, memory.target, memory.action)
+        hidden, cell = self.memory(seen, (memory.hidden, memory.cell))
         action = torch.sigmoid(self.head(hidden))
         if self.black:
             action = COLOR.replaced(action, torch.zeros_like(action[:, COLOR.slice]))
         return action, memory._replace(action=action, hidden=hidden, cell=cell)
+
+    def perceive(self, canvas: Tensor, target: Tensor, action: Tensor) -> Tensor:
+        """What the convolutions make of canvases (B, 3, 64, 64): (B, hidden); target and action as in `Memory`."""
+        before = F.relu(self.action(action))[:, :, None, None]
+        x = F.relu(self.canvas(canvas) + target) + before
+        for halving in self.halvings:
+            x = F.relu(halving(x))
+        for block in self.blocks:
+            x = block(x)
+        return F.relu(self.features(x.flatten(1)))
 
 
 class _Block(nn.Module):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from neural_paint.agents.agent import Agent
+from neural_paint.agents.agent import Mode
 from neural_paint.agents.renderers import Renderer
 from neural_paint.painters.canvas import connect
 
@@ -48,7 +49,18 @@ class DrawnStroke:
     canvas: Tensor
 
 
-def draw(agent: Agent, renderer: Renderer, target: Tensor, *, see_gradients: bool = False) -> Drawing:
+class Draughtsman(Protocol):
+    """What `draw` asks of an agent: `Agent` says more of each."""
+
+    strokes: int
+    mode: Mode
+
+    def begin(self, target: Tensor) -> Any: ...
+
+    def __call__(self, canvas: Tensor, memory: Any) -> tuple[Tensor, Any]: ...
+
+
+def draw(agent: Draughtsman, renderer: Renderer, target: Tensor, *, see_gradients: bool = False) -> Drawing:
     """Let an agent draw pictures (B, 3, 64, 64) in [0, 1] on white paper; differentiable where the renderer is.
 
     Args:
@@ -67,15 +79,20 @@ def draw(agent: Agent, renderer: Renderer, target: Tensor, *, see_gradients: boo
 
 
 def draw_strokes(
-    agent: Agent, renderer: Renderer, target: Tensor, count: int, *, see_gradients: bool = False
+    agent: Draughtsman, renderer: Renderer, target: Tensor, count: int, *, see_gradients: bool = False
 ) -> Iterator[DrawnStroke]:
     """What `draw` does, one stroke after the other, and as many of them as asked for."""
     canvas, memory = torch.ones_like(target), agent.begin(target)
     for index in range(count):
         output, after = agent(canvas if see_gradients else canvas.detach(), memory)
-        action = output
-        if agent.mode == "connected" and index:
-            action = connect(torch.stack([memory.action, output], 1))[:, 1]
+        action = stroke_after(memory.action if index else None, output, agent.mode)
         canvas = renderer.draw(action, canvas)
         memory = after._replace(action=action)
         yield DrawnStroke(output, action, canvas)
+
+
+def stroke_after(before: Tensor | None, output: Tensor, mode: Mode) -> Tensor:
+    """The action (B, 12) that is drawn where an agent says `output`, after that of `before`, None at first."""
+    if mode == "jump" or before is None:
+        return output
+    return connect(torch.stack([before, output], 1))[:, 1]

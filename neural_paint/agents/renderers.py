@@ -14,7 +14,7 @@ from neural_paint import mypaint
 from neural_paint.agents.agent import Agent, Mode
 from neural_paint.ops.decode_strokes import decode_strokes
 from neural_paint.ops.paint import paint
-from neural_paint.painters.actions import STROKE_SIZE
+from neural_paint.painters.actions import COLOR, STROKE_SIZE
 from neural_paint.painters.base import NeuralPainter
 from neural_paint.painters.canvas import NeuralCanvas
 from neural_paint.painters.digest import digest
@@ -52,6 +52,30 @@ class NeuralRenderer(Renderer):
 
     def draw(self, actions: Tensor, canvas: Tensor) -> Tensor:
         return self._canvas(actions.unsqueeze(1), canvas)
+
+
+class MyPaintRenderer(Renderer):
+    """Strokes of the real MyPaint, each with a new brush and within two levels of 255 of what it paints itself.
+
+    There are no gradients. What a brush covers does not depend on its colour: it is seen from the stroke in black.
+
+    Args:
+        brush: as of `mypaint.Canvas`; one that paints in its colour alone, and does not smudge.
+
+    Raises:
+        MyPaintMissing: it is not installed.
+    """
+
+    def __init__(self, brush: str | os.PathLike[str] = mypaint.DEFAULT_BRUSH, threads: int | None = None) -> None:
+        self.brush, self.threads = brush, threads
+        mypaint.Canvas(brush=brush)
+
+    def draw(self, actions: Tensor, canvas: Tensor) -> Tensor:
+        black = COLOR.replaced(actions, torch.zeros_like(actions[:, COLOR.slice])).detach().cpu().double().clamp(0, 1)
+        images = mypaint.paint_actions(black.numpy(), self.brush, threads=self.threads)
+        left = torch.from_numpy(images).permute(0, 3, 1, 2).to(canvas) / 255
+        color = actions[:, COLOR.slice, None, None].detach()
+        return left * canvas.detach() + (1 - left) * color
 
 
 def renderer_of(agent: Agent, painter: NeuralPainter | None = None) -> Renderer:
