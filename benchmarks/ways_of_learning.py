@@ -14,14 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from neural_paint import mypaint
 from neural_paint.agents import (
     Agent,
     Draughtsman,
@@ -30,11 +28,14 @@ from neural_paint.agents import (
     NeuralRenderer,
     Renderer,
     draw,
-    draw_in_mypaint,
+    open_targets,
 )
+from neural_paint.agents.evaluation import evaluate_drawings
 from neural_paint.agents.model_free import Pictures, train_model_free
+from neural_paint.agents.training.losses import picture_error
 from neural_paint.allocation import keep_freed_memory
 from neural_paint.painters import NeuralPainter
+from neural_paint.training import ValidationData
 
 RENDERERS: dict[str, Callable[[], Renderer]] = {
     "fused": FusedRenderer,
@@ -44,14 +45,12 @@ RENDERERS: dict[str, Callable[[], Renderer]] = {
 }
 WITHOUT_GRADIENTS = ("ppo", "ppo-mypaint")
 BATCH, LEARNING_RATE, WARM_UP = 32, 1e-3, 100
-# Times that the canvas is halved for its error: the last pixels are 16 wide.
-HALVINGS = 4
+# What all ways lower; the last squares are 16 pixels wide.
+drawing_error = partial(picture_error, doublings=4)
 # The error of white paper next to a digit is about 1 of these, and 100 of those that gradients are taken of.
 STEEPNESS = 100
 # Part of the time after which the first look is taken.
 FIRST = 0.01
-# Pictures that are drawn at once in a look.
-LOOK = 100
 
 
 @dataclass(frozen=True)
@@ -91,14 +90,8 @@ class State(NamedTuple):
     seconds: float
 
 
-def learn(run: Run, training: Pictures, held_out: Tensor) -> list[dict[str, Any]]:
-    """The looks at one run.
-
-    Args:
-        run: what is learned.
-        training: pictures to learn from.
-        held_out: (n, 3, 64, 64) in [0, 1].
-    """
+def learn(run: Run, training: Pictures, held_out: ValidationData) -> list[dict[str, Any]]:
+    """The looks at one run, which learns from pictures and is looked at with others."""
     way = model_free if run.way in WITHOUT_GRADIENTS else differentiable
     renderer = RENDERERS[run.way]()
     marks = np.geomspace(FIRST * run.seconds, run.seconds, run.looks).tolist()
@@ -107,9 +100,10 @@ def learn(run: Run, training: Pictures, held_out: Tensor) -> list[dict[str, Any]
         passed = [mark for mark in marks if mark <= state.seconds]
         if passed:
             marks = marks[len(passed) :]
-            seen = look(state.agent, renderer, held_out, run.in_mypaint)
-            records.append({"mark": passed[-1], **state._asdict(), **seen})
-            del records[-1]["agent"]
+            drawn = partial(draw, state.agent, renderer)
+            seen = evaluate_drawings(drawn, state.agent.mode, held_out, torch.empty(0), run.pictures, run.in_mypaint)
+            known = {"mark": passed[-1], **state._asdict(), "mse": seen.mse, "mypaint_mse": seen.mypaint_mse}
+            records.append({key: value for key, value in known.items() if key != "agent"})
     return records
 
 
@@ -149,41 +143,14 @@ def model_free(run: Run, training: Pictures, renderer: Renderer) -> Iterator[Sta
     return (State(step.agent, step.iterations, step.drawings, step.seconds) for step in learning)
 
 
-def drawing_error(canvas: Tensor, target: Tensor) -> Tensor:
-    """(B,) mean squared errors, and again of averages over squares of 2, 4, 8 and 16 pixels, which weigh as much as
-    their sides: a stroke feels ink from afar."""
-    difference = canvas - target
-    error = difference.square().mean((1, 2, 3))
-    for halving in range(1, HALVINGS + 1):
-        difference = F.avg_pool2d(difference, 2)
-        error = error + 2**halving * difference.square().mean((1, 2, 3))
-    return error
-
-
-@torch.no_grad()
-def look(agent: Draughtsman, renderer: Renderer, held_out: Tensor, in_mypaint: int) -> dict[str, float | None]:
-    """Mean squared errors of drawings: as the renderer draws them, and as MyPaint does, None where it is missing."""
-    drawings = [draw(agent, renderer, target) for target in held_out.split(LOOK)]
-    canvas, actions = (torch.cat([getattr(d, name) for d in drawings]) for name in ("canvas", "actions"))
-    seen: dict[str, float | None] = {"mse": float(F.mse_loss(canvas, held_out)), "mypaint_mse": None}
-    if mypaint.available():
-        few = slice(in_mypaint)
-        seen["mypaint_mse"] = float(F.mse_loss(draw_in_mypaint(actions[few], agent.mode), held_out[few]))
-    return seen
-
-
 def main(arguments: list[str]) -> None:
-    # After the imports that a test of the rest can do without.
-    from neural_paint.agents.targets import open_targets
-
     run = Run(**json.loads(arguments[0]))
     torch.set_num_threads(run.threads)
     keep_freed_memory()
-    training, validation = open_targets(run.data)
-    batches = (pictures.float() / 255 for pictures, _ in validation.once(LOOK))
-    held_out = torch.cat(list(itertools.islice(batches, math.ceil(run.pictures / LOOK))))[: run.pictures]
+    training, held_out = open_targets(run.data)
     records = learn(run, training, held_out)
-    blank = float((1 - held_out).square().mean())
+    first, _ = next(iter(held_out.once(run.pictures)))
+    blank = float((1 - first.float() / 255).square().mean())
     print(json.dumps({**dataclasses.asdict(run), "targets": training.digest, "blank": blank, "records": records}))
 
 

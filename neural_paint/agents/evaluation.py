@@ -16,8 +16,6 @@ from neural_paint.agents.renderers import draw_in_mypaint
 from neural_paint.painters.evaluation import as_pictures
 from neural_paint.training.data import ValidationData
 
-# Drawings that MyPaint makes of them, at most.
-_IN_MYPAINT = 500
 _BATCH = 128
 
 
@@ -28,7 +26,7 @@ class DrawingEvaluation:
     Attributes:
         pictures: how many were drawn.
         mse: mean squared error of a value in [0, 1].
-        mypaint_mse: the same of what MyPaint's "classic/dry_brush" makes of the first 500 drawings' actions; None where
+        mypaint_mse: the same of what MyPaint's "classic/dry_brush" makes of the first drawings' actions; None where
             MyPaint is not installed.
         drawings_per_second: in batches, on the agent's device.
     """
@@ -46,6 +44,7 @@ def evaluate_drawings(
     validation: ValidationData,
     like: Tensor,
     limit: int | None = None,
+    in_mypaint: int = 500,
 ) -> DrawingEvaluation:
     """Draw pictures, and compare.
 
@@ -55,11 +54,13 @@ def evaluate_drawings(
         validation: gives pictures (b, 3, 64, 64) uint8, and whatever else.
         like: gives the dtype and the device that `draw` takes them in.
         limit: at most so many, the first.
+        in_mypaint: at most so many of these in MyPaint, too.
 
     Raises:
         ValueError: there are no pictures.
     """
-    count, seconds, in_mypaint = 0, 0.0, mypaint.available()
+    count, seconds = 0, 0.0
+    in_mypaint = in_mypaint if mypaint.available() else 0
     squares, mypaint_squares = [], []
     for pictures, *_ in validation.once(_BATCH):
         wanted = len(pictures) if limit is None else min(limit - count, len(pictures))
@@ -70,8 +71,8 @@ def evaluate_drawings(
         drawing = draw(target)
         squares.append(_error(drawing.canvas, target))
         seconds += time.perf_counter() - begun
-        if in_mypaint and count < _IN_MYPAINT:
-            few = slice(0, _IN_MYPAINT - count)
+        if count < in_mypaint:
+            few = slice(in_mypaint - count)
             mypaint_squares.append(_error(draw_in_mypaint(drawing.actions[few], mode), target[few].cpu()))
         count += wanted
     if not count:

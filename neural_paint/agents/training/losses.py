@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 def picture_error(canvas: Tensor, target: Tensor, doublings: int) -> Tensor:
-    """Mean squared error of canvases (M, 3, 64, 64), and so many times again, each time with twice the weight, of their
-    averages over squares of twice the side."""
+    """(M,) mean squared errors of canvases (M, 3, 64, 64), and so many times again, each time with twice the weight, of
+    their averages over squares of twice the side: strokes feel ink from afar."""
     difference = canvas - target
-    error = difference.square().mean()
+    error = difference.square().mean((1, 2, 3))
     for doubling in range(1, doublings + 1):
         difference = F.avg_pool2d(difference, 2)
-        error = error + 2**doubling * difference.square().mean()
+        error = error + 2**doubling * difference.square().mean((1, 2, 3))
     return error
 
 

@@ -123,7 +123,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
         config, losses = self.config, {}
         with self.setting.autocast():
             drawing = self._draw(batch)
-            loss = config.pixel_weight * picture_error(drawing.canvas, batch.target, config.doublings)
+            loss = config.pixel_weight * picture_error(drawing.canvas, batch.target, config.doublings).mean()
             losses["error"] = (drawing.canvas - batch.target).square().mean()
             if config.adversarial_weight:
                 # Its gradients would be computed for nothing.
