@@ -61,6 +61,7 @@ Examples:
   neural-paint sketch seven.png -o drawing.png --compare sheet.png
   neural-paint dataset --strokes 100000 -o strokes/
   neural-paint train-painter --recipe dab --data strokes/ -o run/
+  neural-paint train-agent --data mnist -o run/
   neural-paint info
 """
 

@@ -14,14 +14,18 @@ from neural_paint.agents import (
     Drawing,
     FusedRenderer,
     NeuralRenderer,
+    agent_provenance,
     digit_templates,
     draw,
     draw_in_mypaint,
     load_agent,
+    load_pretrained_agent,
+    pretrained_agents,
     renderer_of,
     save_agent,
 )
 from neural_paint.agents.critic import DrawingCritic
+from neural_paint.agents.pretrained import FILES
 from neural_paint.painters import NeuralPainter, VAEPainter
 from neural_paint.painters.actions import COLOR, END, ENTRY_PRESSURE, PRESSURE, SIZE, START
 from neural_paint.painters.digest import digest
@@ -203,3 +207,21 @@ def test_a_drawing_holds_its_canvases():
     drawing = draw(agent(), FusedRenderer(), targets(1))
     assert isinstance(drawing, Drawing) and len(drawing.canvases) == 3
     assert (drawing.actions[..., SIZE.slice] > 0).all()
+
+
+@pytest.mark.parametrize("name", pretrained_agents())
+def test_agents_of_the_package_draw(name):
+    """Digits by hand, which no data set has."""
+    loaded, record = load_pretrained_agent(name), agent_provenance(name)
+    assert record["training"]["strokes"] == loaded.strokes and record["held out"]["pictures"] > 0
+    assert (record["training"]["medium"] == "neural") == (loaded.painter is not None)
+    target = torch.ones(10, 3, 64, 64)
+    for actions in digit_templates().unbind(1):
+        target = FusedRenderer().draw(actions, target)
+    canvas = draw(loaded, renderer_of(loaded), target).canvas
+    assert (canvas - target).square().mean() < 0.5 * (1 - target).square().mean()
+
+
+def test_agents_of_the_package_are_small():
+    assert pretrained_agents()[0] == "digits"
+    assert sum(path.stat().st_size for path in FILES.folder.iterdir()) < 6_000_000

@@ -18,7 +18,10 @@ def _examples(page: Path) -> list[str]:
 
 
 # Those that need no GPU; each example leaves a file. Weights that were published are not there.
-SHOWN = ("patches", "decode_strokes", "mypaint", "neural_painters", "painter", "perception", "stylize", "visualize")
+SHOWN = (
+    *("agents", "decode_strokes", "mypaint", "neural_painters", "painter", "patches", "perception", "stylize"),
+    "visualize",
+)
 EXAMPLES = [
     pytest.param(example, id=f"{page.name}-{i}")
     for page in (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in SHOWN))
