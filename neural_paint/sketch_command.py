@@ -43,7 +43,7 @@ def sketch(
         str,
         typer.Option(
             metavar="NAME",
-            X,
+            help=f"Who draws: {', '.join(pretrained_agents())}, or the file of an agent that `train-agent` wrote.",
         ),
     ] = DEFAULT_AGENT,
     weights: Weights = None,
