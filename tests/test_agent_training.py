@@ -204,3 +204,12 @@ def test_scikit_learns_digits_are_what_is_drawn_by_default():
     train, validation = open_targets("digits")
     trained = Trainer(tiny("agent"), train)
     assert trained.config.data == "digits" and len(list(trained)) == 2 and len(validation) == 90
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["agent", "agent with a critic", "agent with templates"])
+def test_a_gpu_trains_as_the_cpu_does(name):
+    trainers = [Trainer(tiny(name, precision="float32"), some_targets(), device) for device in ("cpu", "cuda")]
+    for on_cpu, on_gpu in zip(*trainers, strict=True):
+        for loss, value in on_cpu.losses.items():
+            torch.testing.assert_close(on_gpu.losses[loss].cpu(), value, rtol=1e-3, atol=1e-4)
