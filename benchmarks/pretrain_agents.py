@@ -10,15 +10,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from pretrain import command, read
 
 from neural_paint import __version__
-from neural_paint.agents import load_agent, save_agent
+from neural_paint.agents import Agent, draw, load_agent, open_targets, renderer_of, save_agent
+from neural_paint.agents.evaluation import evaluate_drawings
 from neural_paint.agents.pretrained import FILES
 from neural_paint.io.atomic import write_atomic
+from neural_paint.training.checkpoints import checkpoints, load_checkpoint
 
 # Settings of `train-agent`.
 AGENTS: dict[str, Sequence[object]] = {
@@ -28,6 +33,9 @@ AGENTS: dict[str, Sequence[object]] = {
     ),
     "glyphs": ("--medium", "fused", "--steps", 1_500, "--strokes", 15, "--set", "characters=hiragana"),
 }
+
+
+DATA = {"digits": "MNIST", "glyphs": "kouzan-mouhitsu-gyosho.ttf of Debian's fonts-kouzan-mouhitsu"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,19 +49,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = ("--set", "evaluate_every=1000", *AGENTS[options.name])
     command("train-agent", "--data", options.data, "-o", run, *settings)
     training, held_out = read(run / "config.json"), read(run / "evaluation.json")
-    # Of the machine, and what else it did; and where the data were.
-    del held_out["drawings_per_second"]
-    training["data"] = Path(training["data"]).name
+    # Where they were.
+    del training["data"]
+    options.folder.mkdir(parents=True, exist_ok=True)
+    file = options.folder / f"{options.name}.safetensors"
+    save_agent(load_agent(run / "agent.safetensors"), file, torch.float16)
     document = {
         "neural_paint": __version__,
+        "data": DATA[options.name],
+        "digest of the data": load_checkpoint(checkpoints(run)[0]).data,
         "training": training,
-        "seconds of training": round(held_out.pop("training_seconds")),
-        "held out": held_out,
+        "seconds of training": round(held_out["training_seconds"]),
+        "held out": {"steps": held_out["steps"], **evaluated(load_agent(file), training, options.data)},
     }
-    options.folder.mkdir(parents=True, exist_ok=True)
-    save_agent(load_agent(run / "agent.safetensors"), options.folder / f"{options.name}.safetensors", torch.float16)
     write_atomic(options.folder / f"{options.name}.json", (json.dumps(document, indent=1) + "\n").encode())
     return 0
+
+
+def evaluated(agent: Agent, training: dict[str, Any], data: str) -> dict[str, Any]:
+    """The agent as it is shipped, with pictures that it has not seen; nothing of the machine."""
+    chosen = {name: training[name] for name in ("validation", "invert", "characters", "glyphs", "seed")}
+    _, held_out = open_targets(data, **chosen)
+    weight = next(agent.parameters())
+    evaluation = evaluate_drawings(partial(draw, agent, renderer_of(agent)), agent.mode, held_out, weight)
+    return {name: value for name, value in asdict(evaluation).items() if name != "drawings_per_second"}
 
 
 if __name__ == "__main__":

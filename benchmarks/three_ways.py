@@ -15,6 +15,7 @@ import json
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -42,8 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         futures = [pool.submit(_execute, run) for run in missing]
         try:
             for future in as_completed(futures):
-                document["runs"].append(future.result())
-                _write(path, document)
+                # One that fails takes no finished one with it.
+                if future.exception() is None:
+                    document["runs"].append(future.result())
+                    _write(path, document)
+            for future in futures:
+                future.result()
         finally:
             pool.shutdown(cancel_futures=True)
     print(table(document["runs"]), end="")
@@ -93,9 +98,11 @@ def _done(run: Run, runs: list[dict[str, Any]], path: Path) -> bool:
 
 def _execute(run: Run) -> dict[str, Any]:
     print(f"{run.way}, seed {run.seed}: {run.seconds:g} s", file=sys.stderr, flush=True)
-    command = [sys.executable, ways_of_learning.__file__, json.dumps(dataclasses.asdict(run))]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    result: dict[str, Any] = json.loads(done.stdout)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "result.json"
+        command = [sys.executable, ways_of_learning.__file__, json.dumps(dataclasses.asdict(run)), str(file)]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return result
 
 

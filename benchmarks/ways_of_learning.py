@@ -1,7 +1,7 @@
 """One agent that learns to draw in one of the ways that three_ways.py compares, looked at as time goes by.
 
-A process of its own, so that it has its threads and its memory to itself: `python benchmarks/ways_of_learning.py RUN`
-with a run as JSON prints what came of it as JSON.
+A process of its own, so that it has its threads and its memory to itself: `python benchmarks/ways_of_learning.py RUN
+FILE` with a run as JSON writes what came of it to the file, as JSON: MyPaint may print whatever it likes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,7 +152,8 @@ def main(arguments: list[str]) -> None:
     records = learn(run, training, held_out)
     first, _ = next(iter(held_out.once(run.pictures)))
     blank = float((1 - first.float() / 255).square().mean())
-    print(json.dumps({**dataclasses.asdict(run), "targets": training.digest, "blank": blank, "records": records}))
+    result = {**dataclasses.asdict(run), "targets": training.digest, "blank": blank, "records": records}
+    Path(arguments[1]).write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

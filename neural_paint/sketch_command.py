@@ -20,7 +20,7 @@ from neural_paint.painting_files import VideoOptions
 from neural_paint.progress import say
 from neural_paint.sketch_sheet import MOST_PICTURES
 from neural_paint.sketching import SketchOptions, sketch_pictures
-from neural_paint.tasks.sketch import MOST_TIMES
+from neural_paint.tasks.sketch import MOST_TIMES, checked_strokes
 
 # At most 64 x 64 squares, which are drawn in one batch.
 _MOST_BLOCKS = 64
@@ -93,6 +93,10 @@ def sketch(
 ) -> int:
     """Draw pictures stroke by stroke with an agent. Ctrl-C stops early and writes the drawing as it is then."""
     chosen = chosen_agent(agent, weights, device)
+    try:
+        checked_strokes(chosen.agent, strokes)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--strokes'") from None
     options = SketchOptions(
         chosen=chosen,
         blocks=blocks,
@@ -112,7 +116,7 @@ def sketch(
     try:
         return sketch_pictures(jobs, options)
     except KeyboardInterrupt:
-        say("interrupted before the drawing was written")
+        say("interrupted, what was named is written")
         return 130
 
 

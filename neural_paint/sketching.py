@@ -56,11 +56,11 @@ def sketch_pictures(jobs: Sequence[Job], options: SketchOptions) -> int:
             text = reason(error)
             say(text if isinstance(error, (ImageError, OSError)) else f"cannot draw {job.photo}: {text}")
             drawn = 1
+        status = max(status, drawn)
         if drawn > 1:
             if number < len(jobs):
                 say(f"{len(jobs) - number} of {len(jobs)} pictures are left undrawn")
-            return drawn
-        status = max(status, drawn)
+            break
     if options.sheet is not None and sheet:
         status = max(status, _write_sheet(options.sheet, sheet))
     return status
@@ -94,7 +94,7 @@ def _sketch_picture(job: Job, options: SketchOptions, title: str, sheet: SketchS
             f"{step.psnr:.2f} dB at {width} x {height}, {seconds:.1f} s",
             flush=True,
         )
-    if sheet is not None and status <= 1 and not received:
+    if sheet is not None and written:
         sheet.add(job.photo.name, photo, painting, step.index + 1)
     return status if status or not received else 128 + received[0]
 

@@ -81,7 +81,7 @@ def train_agent(
 def _open(config: AgentConfig, world: World) -> tuple[Targets, Targets]:
     from neural_paint.agents.targets import open_targets
 
-    return open_targets(
+    train, validation = open_targets(
         config.data,
         validation=config.validation,
         invert=config.invert,
@@ -89,3 +89,5 @@ def _open(config: AgentConfig, world: World) -> tuple[Targets, Targets]:
         glyphs=config.glyphs,
         seed=config.seed,
     )
+    config.check_labels(train.labels)
+    return train, validation

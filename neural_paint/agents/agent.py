@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neural_paint.painters.actions import ACTION_SIZE, COLOR, STROKE_SIZE
+from neural_paint.painters.layers import full_precision
 
 # Whether a stroke begins where the one before it ended, or where it likes.
 Mode = Literal["connected", "jump"]
@@ -20,6 +21,8 @@ Mode = Literal["connected", "jump"]
 _CHANNELS = 3
 # Side of the windows that the first layer sees, of 64 pixels, by its stride.
 _WINDOWS = {1: 5, 2: 5, 4: 7}
+# What a network may be made of: beyond it no memory would suffice.
+_RANGES = {"strokes": (1, 10_000), "width": (1, 4_096), "blocks": (0, 256), "hidden": (1, 65_536)}
 # Of stride 1; each is by windows of four.
 _HALVINGS, _HALVING_WINDOW = 3, 4
 
@@ -55,7 +58,7 @@ class Agent(nn.Module):
         stride: of the first layer, 1, 2 or 4; what it sees with 4 costs a tenth.
 
     Raises:
-        ValueError: a number is out of range, or `mode` is another word.
+        ValueError: an argument is out of range, or of another type.
     """
 
     def __init__(
@@ -69,18 +72,16 @@ class Agent(nn.Module):
         hidden: int = 256,
         stride: int = 4,
     ) -> None:
-        for name, value, least in (
-            ("strokes", strokes, 1),
-            ("width", width, 1),
-            ("blocks", blocks, 0),
-            ("hidden", hidden, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+        for name, value in (("strokes", strokes), ("width", width), ("blocks", blocks), ("hidden", hidden)):
+            least, most = _RANGES[name]
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"{name} must be a whole number in {least} .. {most:,}, got {value!r}")
         if mode not in get_args(Mode):
             raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, got {mode!r}")
-        if stride not in _WINDOWS:
-            raise ValueError(f"stride must be one of {', '.join(map(str, _WINDOWS))}, got {stride}")
+        if type(stride) is not int or stride not in _WINDOWS:
+            raise ValueError(f"stride must be one of {', '.join(map(str, _WINDOWS))}, got {stride!r}")
+        if type(black) is not bool or not isinstance(painter, str | None):
+            raise ValueError(f"black must be true or false, and painter text or None, got {black!r} and {painter!r}")
         super().__init__()
         self.strokes, self.mode, self.black, self.painter = strokes, mode, black, painter
         self.width, self.stride = width, stride
@@ -132,9 +133,9 @@ class Agent(nn.Module):
         """The next action (B, 12) in [0, 1] for canvases (B, 3, 64, 64) in [0, 1], and what is remembered of it."""
         seen = self.perceive(canvas, memory.target, memory.action)
         hidden, cell = self.memory(seen, (memory.hidden, memory.cell))
-        action = torch.sigmoid(self.head(hidden))
+        action = torch.sigmoid(full_precision(self.head(hidden)))
         if self.black:
-            action = COLOR.replaced(action, torch.zeros_like(action[:, COLOR.slice]))
+            action = blackened(action)
         return action, memory._replace(action=action, hidden=hidden, cell=cell)
 
     def perceive(self, canvas: Tensor, target: Tensor, action: Tensor) -> Tensor:
@@ -146,6 +147,11 @@ class Agent(nn.Module):
         for block in self.blocks:
             x = block(x)
         return F.relu(self.features(x.flatten(1)))
+
+
+def blackened(actions: Tensor) -> Tensor:
+    """The actions (..., 12), in black."""
+    return COLOR.replaced(actions, torch.zeros_like(actions[..., COLOR.slice]))
 
 
 class _Block(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neural_paint.agents.agent import Mode
+from neural_paint.agents.agent import Mode, blackened
 from neural_paint.agents.drawing import stroke_after
 from neural_paint.agents.renderers import FusedRenderer, Renderer
 from neural_paint.painters.actions import ACTION_SIZE, COLOR, STROKE_SIZE
@@ -176,8 +176,3 @@ class DrawingEnv(VecEnv):
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None) -> list[bool]:
         return [False] * len(list(self._get_indices(indices)))
-
-
-def blackened(actions: Tensor) -> Tensor:
-    """The actions (B, 12), in black."""
-    return COLOR.replaced(actions, torch.zeros_like(actions[:, COLOR.slice]))

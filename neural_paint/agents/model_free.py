@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from neural_paint.agents.agent import Agent, Mode
-from neural_paint.agents.drawing_env import DrawingEnv, Error, Pictures, blackened, squared_error
+from neural_paint.agents.agent import Agent, Mode, blackened
+from neural_paint.agents.drawing_env import DrawingEnv, Error, Pictures, squared_error
 from neural_paint.agents.renderers import Renderer
 from neural_paint.painters.actions import ACTION_SIZE
 

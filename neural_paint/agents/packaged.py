@@ -35,7 +35,7 @@ def find_packaged(name: str) -> Path:
         TargetsMissing: there is none.
     """
     for folder in _folders(name):
-        if folder.is_dir():
+        if any(folder.glob("train-images*")):
             return folder
     how = f"{_HOW[name]} brings it, and torchvision's folder {_TORCHVISION[name]} in . or data is found too"
     raise TargetsMissing(f"{name} is not here: {how}")

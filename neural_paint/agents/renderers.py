@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neural_paint import mypaint
-from neural_paint.agents.agent import Agent, Mode
+from neural_paint.agents.agent import Agent, Mode, blackened
 from neural_paint.ops.decode_strokes import decode_strokes
 from neural_paint.ops.paint import paint
 from neural_paint.painters.actions import COLOR, STROKE_SIZE
@@ -71,7 +71,7 @@ class MyPaintRenderer(Renderer):
         mypaint.Canvas(brush=brush)
 
     def draw(self, actions: Tensor, canvas: Tensor) -> Tensor:
-        black = COLOR.replaced(actions, torch.zeros_like(actions[:, COLOR.slice])).detach().cpu().double().clamp(0, 1)
+        black = blackened(actions).detach().cpu().double().clamp(0, 1)
         images = mypaint.paint_actions(black.numpy(), self.brush, threads=self.threads)
         left = torch.from_numpy(images).permute(0, 3, 1, 2).to(canvas) / 255
         color = actions[:, COLOR.slice, None, None].detach()
@@ -95,7 +95,7 @@ def renderer_of(agent: Agent, painter: NeuralPainter | None = None) -> Renderer:
     if painter is None:
         name = pretrained_like(agent.painter)
         if name is None:
-            raise ValueError("painter must be given: the one that this agent learned with is not in the package")
+            raise ValueError("painter must be given, as the one that this agent learned with is not in the package")
         painter = load_pretrained(name)
     elif digest(painter) != agent.painter:
         raise ValueError(f"painter must be the one that this agent learned with, {agent.painter[:12]}..., got another")

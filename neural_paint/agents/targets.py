@@ -125,6 +125,10 @@ def open_targets(
         ValueError: an argument or a file is wrong; what and why in one sentence.
         OSError: a file cannot be read; `TargetsMissing` where a package is not installed.
     """
+    if not str(source):
+        raise ValueError("source must name pictures, got an empty text")
+    if not characters.strip():
+        raise ValueError(f"characters must be a text or a name, got {characters!r}")
     if not 0 <= validation < 1:
         raise ValueError(f"validation must be in [0, 1), got {validation}")
     if glyphs < 1:

@@ -90,11 +90,17 @@ def sketch(
     longest = max(photo.shape[2:])
     if not 1 <= blocks <= longest:
         raise ValueError(f"blocks must be in 1 .. {longest}, the pixels of the longer side, got {blocks}")
+    count = checked_strokes(agent, strokes)
+    squares = Squares(photo.shape[2], photo.shape[3], blocks)
+    return _draw(photo.detach().to(weight.dtype), agent, renderer_of(agent, painter), squares, count)
+
+
+def checked_strokes(agent: Agent, strokes: int | None) -> int:
+    """How many strokes an agent draws; ValueError where it cannot draw so many."""
     count, most = agent.strokes if strokes is None else strokes, MOST_TIMES * agent.strokes
     if not 1 <= count <= most:
         raise ValueError(f"strokes must be in 1 .. {most}, {MOST_TIMES} times what the agent learned with, got {count}")
-    squares = Squares(photo.shape[2], photo.shape[3], blocks)
-    return _draw(photo.detach().to(weight.dtype), agent, renderer_of(agent, painter), squares, count)
+    return count
 
 
 def has_dark_border(photo: Tensor) -> bool:
@@ -113,7 +119,8 @@ class Squares:
 
     def __init__(self, height: int, width: int, blocks: int) -> None:
         self.side = math.ceil(max(height, width) / blocks)
-        rows, columns = (_starts(length, self.side) for length in (height, width))
+        longest = max(height, width)
+        rows, columns = (_starts(length, self.side, -(-blocks * length // longest)) for length in (height, width))
         self.corners = [(x, y) for y in rows for x in columns]
 
     def views(self, photo: Tensor) -> Tensor:
@@ -133,11 +140,10 @@ class Squares:
         return _joined(each)
 
 
-def _starts(length: int, side: int) -> list[int]:
-    """Where squares begin that fill a side of the picture, evenly apart; one alone has the picture in its middle."""
-    if length <= side:
+def _starts(length: int, side: int, count: int) -> list[int]:
+    """Where so many squares begin that fill a side of the picture, evenly apart; one alone has it in its middle."""
+    if count == 1:
         return [(length - side) // 2]
-    count = math.ceil(length / side)
     return [round(index * (length - side) / (count - 1)) for index in range(count)]
 
 

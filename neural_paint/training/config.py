@@ -31,8 +31,8 @@ Betas = tuple[Share, Share]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 # What may differ where a training goes on: none of it changes the steps that are done. With other `steps`, the learning
-# rate of those to come is another one where a recipe stretches a cosine over all of them, as "dab" does. Data are known
-# by their digest, wherever they are.
+# rate of those to come is another one where a recipe stretches a cosine over all of them, as "dab" and agents do. Data
+# are known by their digest, wherever they are.
 CHANGEABLE = ("steps", "data", "log_every", "evaluate_every", "evaluate_strokes", "checkpoint_every")
 
 

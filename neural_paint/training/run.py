@@ -90,6 +90,8 @@ class Run:
         device: torch.device | str = "cpu",
         world: World | None = None,
     ) -> None:
+        if not len(validation):
+            raise ValueError(f"there must be {train.unit} to validate with, got none")
         self.config = dataclasses.replace(config, precision=choose_precision(config, torch.device(device)))
         self.folder = folder
         self.world = world or World()

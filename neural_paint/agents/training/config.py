@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from torch import Tensor
+
 from neural_paint.agents.agent import Mode
 from neural_paint.painters.base import DEFAULT_PAINTER
 from neural_paint.training.config import Betas, Count, Positive, Steps, TrainConfig, Weight, check_pieces
@@ -87,12 +89,30 @@ class AgentConfig(TrainConfig):
             raise ValueError(
                 "one of pixel_weight, adversarial_weight and template_weight must be above 0, got 0 for all"
             )
+        if self.adversarial_weight and self.steps - self.template_steps <= self.critic_steps:
+            turns = f"template_steps + critic_steps = {self.template_steps + self.critic_steps:,}"
+            raise ValueError(f"steps must be more than {turns}, for the agent to have a turn, got {self.steps:,}")
         # Halves as often as 64 can be halved.
         if self.doublings > 6:
             raise ValueError(f"doublings must be at most 6, got {self.doublings}")
         taken = sorted({"strokes", "mode", "black", "painter"} & self.agent.keys())
         if taken:
             raise ValueError(f"{taken[0]} is a setting of its own, and agent has it too")
+
+    def check_labels(self, labels: Tensor) -> None:
+        """Raise ValueError where a template would be taken by something else than a digit.
+
+        Args:
+            labels: (M,) of all pictures to train with.
+        """
+        if not (self.template_weight and self.labels):
+            return
+        if self.characters != "digits":
+            rule = "characters must be 'digits' to imitate templates of them by labels"
+            raise ValueError(f"{rule}, got {self.characters!r}")
+        wrong = labels[(labels < 0) | (labels > 9)]
+        if len(wrong):
+            raise ValueError(f"labels must be digits, 0 to 9, to imitate templates of them, got {int(wrong[0])}")
 
     def make(self, setting: Setting) -> AgentRecipe:
         from neural_paint.agents.training.recipe import AgentRecipe

@@ -21,8 +21,9 @@ def picture_error(canvas: Tensor, target: Tensor, doublings: int) -> Tensor:
 def nearest_template(target: Tensor, drawings: Tensor) -> Tensor:
     """(M,) which of the drawings (K, 3, 64, 64) pictures (M, 3, 64, 64) are most like: from afar, wherever their ink is
     and however large."""
-    seen, drawn = (_seen_from_afar(pictures) for pictures in (target, drawings))
-    return torch.cdist(seen, drawn).argmin(1)
+    with torch.no_grad(), torch.autocast(target.device.type, enabled=False):
+        seen, drawn = (_seen_from_afar(pictures) for pictures in (target, drawings))
+        return torch.cdist(seen, drawn).argmin(1)
 
 
 # Side of the square that is looked at, in deviations of the ink from its middle; and of what is seen as one, in pixels.

@@ -86,9 +86,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
 
     def batch(self, tensors: tuple[Tensor, ...]) -> Batch:
         pictures, labels = tensors
-        if self.config.template_weight and self.config.labels and ((labels < 0) | (labels > 9)).any():
-            wrong = int(labels[(labels < 0) | (labels > 9)][0])
-            raise ValueError(f"labels must be digits, 0 to 9, to imitate templates of them, got {wrong}")
+        self.config.check_labels(labels)
         return Batch(as_pictures(pictures, self._like.device, self._like.dtype), labels.to(self._like.device))
 
     def _imitate(self, batch: Batch, step: int) -> Losses:
