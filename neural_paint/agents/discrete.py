@@ -1,8 +1,9 @@
-"""The discrete actions of "Neural Painters" (R. Nakano, arXiv:1904.08410, section 3.1): ten sizes, ten pressures, a lift.
+"""The discrete actions of "Neural Painters" (R. Nakano, arXiv:1904.08410, section 3.1): levels of size and
+pressure, and a lift of the pen.
 
-They are actions of 12 numbers as any other, in black ink. That leaves the entries of `COLOR` free, and the lift rides in
-the first of them: 1 where the pen goes its way above the paper. The other two are 0. What the space is for, and why it
-fails, is in docs/discrete_actions.md; the codes of SPIRAL are another one (`SpiralEncoding`).
+They are actions of 12 numbers as any other, in black ink. That leaves the entries of `COLOR` free, and the lift rides
+in the first of them: 1 where the pen goes its way above the paper. The other two are 0. What becomes of such actions is
+in docs/discrete_actions.md. The codes of SPIRAL are another space (`SpiralEncoding`).
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class DiscreteActions:
     """Which sizes and pressures there are; positions are any.
 
     Attributes:
-        levels: of the size, evenly from 0 to 1, and of the pressures, evenly up to 1 without 0: as SPIRAL has them, as a
-            stroke that ends without pressure is not painted, and would be a second way to lift the pen.
+        levels: of the size, evenly from 0 to 1, and of the pressures, evenly up to 1 without 0, as SPIRAL has them: a
+            stroke that ends without pressure is not painted, which would be a second way to lift the pen.
     """
 
     levels: int = 10
