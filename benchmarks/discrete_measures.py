@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neural_paint.agents.discrete import LIFT, DiscreteActions, draw_with_lift, with_lift
@@ -14,6 +15,7 @@ from neural_paint.painters.actions import CONTROL, END, SIZE, START, STROKE_SIZE
 
 # Slopes below this share of the steepest one, or of the first, count as none.
 FLAT = 0.01
+_SQUARE = 8
 
 
 def sweep_lift(painter: NeuralPainter, actions: Tensor, lifts: Tensor) -> dict[str, Any]:
@@ -87,29 +89,35 @@ def sweep_size(
     Returns:
         `size`, and lists over the sizes: for each painter its error next to MyPaint at that size (`of_size`) and next
         to MyPaint at the nearest level, which is what can be executed (`executed`); `rounding`, the error of MyPaint at
-        the nearest level next to MyPaint at that size. `summary` has their means at the levels and between.
+        the nearest level next to MyPaint at that size. `coarse` has all of them for averages of squares of 8 pixels,
+        in which speckle, that no painter can know, counts less. `summary` has the means of both kinds at the levels and
+        between.
     """
     count = parts * (space.levels - 1) + 1
     sizes = torch.linspace(0, 1, count)
-    errors: dict[str, list[Tensor]] = {}
+    fine: dict[str, list[Tensor]] = {}
+    coarse: dict[str, list[Tensor]] = {}
     for size in sizes:
         sized = SIZE.replaced(actions, torch.full_like(actions[:, SIZE.slice], float(size)))
         exact, executed = (draw_with_lift(each[:, None]) / 255 for each in (sized, space.quantise(sized)))
-        errors.setdefault("rounding", []).append((executed - exact).square().mean())
+        differences = {"rounding": executed - exact}
         for name, painter in painters.items():
             painted = painter(sized)
-            for truth, picture in (("of_size", exact), ("executed", executed)):
-                errors.setdefault(f"{name} {truth}", []).append((painted - picture).square().mean())
+            differences |= {f"{name} of_size": painted - exact, f"{name} executed": painted - executed}
+        for name, difference in differences.items():
+            fine.setdefault(name, []).append(difference.square().mean())
+            coarse.setdefault(name, []).append(F.avg_pool2d(difference, _SQUARE).square().mean())
     at_level = torch.arange(count) % parts == 0
-    lists = {name: torch.stack(values) for name, values in errors.items()}
-    return {
-        "size": rounded(sizes),
-        **{name: rounded(values) for name, values in lists.items()},
-        "summary": {
-            name: {"levels": rounded(values[at_level].mean()), "between": rounded(values[~at_level].mean())}
-            for name, values in lists.items()
-        },
+    return {"size": rounded(sizes), **_with_summary(fine, at_level), "coarse": _with_summary(coarse, at_level)}
+
+
+def _with_summary(errors: Mapping[str, Sequence[Tensor]], at_level: Tensor) -> dict[str, Any]:
+    lists = {name: torch.stack([*values]) for name, values in errors.items()}
+    summary = {
+        name: {"levels": rounded(values[at_level].mean()), "between": rounded(values[~at_level].mean())}
+        for name, values in lists.items()
     }
+    return {**{name: rounded(values) for name, values in lists.items()}, "summary": summary}
 
 
 def rounded(values: Tensor, digits: int = 6) -> Any:

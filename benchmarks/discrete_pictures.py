@@ -36,7 +36,7 @@ def draw_pictures(
     """Write them all, as discrete_lift, discrete_size and discrete_agents, .png and .jpg.
 
     Args:
-        actions: strokes to show, of which the most visible are.
+        actions: strokes to show, of which those with more ink than three quarters of them are.
         drawn: drawings of agents.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def draw_pictures(
     ink = (255 - draw_with_lift(actions[:, None]).float()).mean((1, 2, 3))
     actions = actions[ink.argsort(descending=True)[: len(actions) // 4]]
     with torch.no_grad():
-        save_image(folder / "discrete_lift.jpg", fading(painters["discrete"], actions[:_FADING]))
+        save_image(folder / "discrete_lift.jpg", fading(painters["discrete"], actions[-_FADING:]))
         save_image(folder / "discrete_size.jpg", growing(painters, actions[-_GROWING:]))
     titles = [title if not column else "" for title, row in drawn.items() for column in range(len(row))]
     columns = len(next(iter(drawn.values())))
@@ -92,16 +92,20 @@ def plot_lift(lift: dict[str, Any], path: Path) -> None:
 
 
 def plot_size(size: dict[str, Any], path: Path) -> None:
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-    for axis, painter in zip(axes, ("discrete", "continuous"), strict=True):
-        axis.plot(size["size"], size[f"{painter} of_size"], label="next to MyPaint at that size")
-        axis.plot(size["size"], size[f"{painter} executed"], label="next to MyPaint at the nearest level")
-        axis.plot(size["size"], size["rounding"], "k:", label="MyPaint at the nearest level, at that size")
-        for level in SPACE.sizes.tolist():
-            axis.axvline(level, color="0.9", zorder=0)
-        axis.set(xlabel="size", title=f"{painter} painter")
-    axes[0].set(ylabel="mean squared error")
-    finished(figure, path)
+    figure, axes = plt.subplots(2, 2, figsize=(9, 5.6), sharex=True, sharey="row")
+    for row, (errors, what) in zip(
+        axes, ((size, "of pixels"), (size["coarse"], "of squares of 8 pixels")), strict=True
+    ):
+        for axis, painter in zip(row, ("discrete", "continuous"), strict=True):
+            axis.plot(size["size"], errors[f"{painter} of_size"], label=f"{painter} painter, MyPaint at that size")
+            axis.plot(size["size"], errors[f"{painter} executed"], label=f"{painter} painter, MyPaint at a level")
+            axis.plot(size["size"], errors["rounding"], "k:", label="MyPaint at that size and at a level")
+            for level in SPACE.sizes.tolist():
+                axis.axvline(level, color="0.9", zorder=0)
+        row[0].set(ylabel=f"mean squared error\n{what}")
+    for axis in axes[1]:
+        axis.set(xlabel="size")
+    finished(figure, path, axes[0])
 
 
 def plot_agents(runs: list[dict[str, Any]], path: Path) -> None:

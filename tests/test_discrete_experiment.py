@@ -75,7 +75,8 @@ def test_sweep_of_the_size() -> None:
     assert len(sweep["size"]) == 37 and max(sweep["real executed"]) == 0
     # What is executed is of that size at the levels, and only there.
     assert sweep["real of_size"] == sweep["rounding"] and max(sweep["rounding"][::4]) == 0
-    assert sweep["summary"]["rounding"]["levels"] == 0 < sweep["summary"]["rounding"]["between"]
+    summary, coarse = (each["summary"]["rounding"] for each in (sweep, sweep["coarse"]))
+    assert summary["levels"] == coarse["levels"] == 0 < coarse["between"] < summary["between"]
 
 
 def test_ink_renderer_multiplies_and_holds_the_lift() -> None:
