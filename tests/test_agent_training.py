@@ -15,7 +15,7 @@ from neural_paint import mypaint
 from neural_paint.agents import FusedRenderer, Targets, digit_templates, draw, load_agent, open_targets
 from neural_paint.agents.evaluation import evaluate_drawings
 from neural_paint.agents.training.losses import nearest_template, picture_error
-from neural_paint.training import Trainer
+from neural_paint.training import Run, Trainer
 
 
 def trainer(name: str, **settings: object) -> Trainer:
@@ -95,6 +95,25 @@ def test_labels_must_be_digits():
     trained = Trainer(tiny("agent with templates"), Targets(some_targets().pictures, torch.full((24,), 12)))
     with pytest.raises(ValueError, match="labels must be digits, 0 to 9, to imitate templates of them, got 12"):
         next(iter(trained))
+    with pytest.raises(ValueError, match="characters must be 'digits' .*, got 'zyx'"):
+        tiny("agent with templates", characters="zyx").check_labels(some_targets().labels)
+    # Nobody asks for them.
+    for config in (tiny("agent", characters="zyx"), tiny("agent with templates", labels=False)):
+        config.check_labels(torch.tensor([12]))
+
+
+@pytest.mark.parametrize("medium", ["fused", "neural"])
+def test_half_precision_is_close(medium):
+    def errors(precision):
+        trained = trainer("agent", medium=medium, precision=precision, steps=1)
+        return [report.losses["error"].item() for report in trained]
+
+    assert errors("bfloat16") == pytest.approx(errors("float32"), rel=0.02)
+
+
+def test_there_must_be_pictures_to_validate_with(tmp_path):
+    with pytest.raises(ValueError, match="there must be pictures to validate with, got none"):
+        Run(tiny("agent"), some_targets(), some_targets(0), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +121,7 @@ def test_labels_must_be_digits():
     [
         ("agent", {"pixel_weight": 0.0}, "one of pixel_weight, adversarial_weight and template_weight must be above 0"),
         ("agent", {"template_steps": 1}, "template_steps need a template_weight above 0, got 0"),
+        ("agent with a critic", {"critic_steps": 2}, "steps must be more than template_steps + critic_steps = 2"),
         ("agent", {"doublings": 7}, "doublings must be at most 6, got 7"),
         ("agent with templates", {"template_steps": 2}, "steps must be more than template_steps = 2, got 2"),
         ("agent with templates", {"strokes": 5}, "templates are of 8 connected strokes, got 5 strokes"),

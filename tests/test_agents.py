@@ -166,10 +166,15 @@ def test_a_file_gives_the_same_agent(tmp_path, dtype):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"strokes": 0}, "strokes must be at least 1, got 0"),
-        ({"blocks": -1}, "blocks must be at least 0, got -1"),
+        ({"strokes": 0}, "strokes must be a whole number in 1 .. 10,000, got 0"),
+        ({"strokes": 8.5}, "strokes must be a whole number in 1 .. 10,000, got 8.5"),
+        ({"blocks": -1}, "blocks must be a whole number in 0 .. 256, got -1"),
+        ({"blocks": True}, "blocks must be a whole number in 0 .. 256, got True"),
         ({"mode": "fly"}, "mode must be one of connected, jump, got 'fly'"),
         ({"stride": 3}, "stride must be one of 1, 2, 4, got 3"),
+        ({"stride": 4.0}, "stride must be one of 1, 2, 4, got 4.0"),
+        ({"black": "no"}, "black must be true or false, and painter text or None, got 'no' and None"),
+        ({"painter": 5}, "black must be true or false, and painter text or None, got True and 5"),
     ],
 )
 def test_rejects_what_is_no_agent(arguments, message):
@@ -211,7 +216,7 @@ def test_a_drawing_holds_its_canvases():
 
 @pytest.mark.parametrize("name", pretrained_agents())
 def test_agents_of_the_package_draw(name):
-    """Digits by hand, which no data set has."""
+    """Digits by hand, which no data set has: nearer to them than the paper is."""
     loaded, record = load_pretrained_agent(name), agent_provenance(name)
     assert record["training"]["strokes"] == loaded.strokes and record["held out"]["pictures"] > 0
     assert (record["training"]["medium"] == "neural") == (loaded.painter is not None)
@@ -219,7 +224,8 @@ def test_agents_of_the_package_draw(name):
     for actions in digit_templates().unbind(1):
         target = FusedRenderer().draw(actions, target)
     canvas = draw(loaded, renderer_of(loaded), target).canvas
-    assert (canvas - target).square().mean() < 0.5 * (1 - target).square().mean()
+    share = 0.4 if name == "digits" else 0.8
+    assert (canvas - target).square().mean() < share * (1 - target).square().mean()
 
 
 def test_agents_of_the_package_are_small():
