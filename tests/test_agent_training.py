@@ -95,7 +95,7 @@ def test_labels_must_be_digits():
     trained = Trainer(tiny("agent with templates"), Targets(some_targets().pictures, torch.full((24,), 12)))
     with pytest.raises(ValueError, match="labels must be digits, 0 to 9, to imitate templates of them, got 12"):
         next(iter(trained))
-    with pytest.raises(ValueError, match="characters must be 'digits' .*, got 'zyx'"):
+    with pytest.raises(ValueError, match=r"characters must be 'digits' .*, got 'zyx'"):
         tiny("agent with templates", characters="zyx").check_labels(some_targets().labels)
     # Nobody asks for them.
     for config in (tiny("agent", characters="zyx"), tiny("agent with templates", labels=False)):
