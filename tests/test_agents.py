@@ -56,6 +56,17 @@ def test_the_published_agent_has_as_many_weights_as_its_paper():
     assert critic - (128 + 256 + 512) == 2_768_705
 
 
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_a_critic_of_layers_scores_each_drawing_alone(norm):
+    torch.manual_seed(0)
+    critic, target = DrawingCritic(4, norm), targets(4)
+    canvas = targets(4).flip(0).requires_grad_()
+    score = critic(canvas, target)
+    assert score.shape == (4,)
+    (d_canvas,) = torch.autograd.grad(score[0], canvas)
+    assert d_canvas[0].any() and d_canvas[1:].any() == (norm == "batch")
+
+
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_an_agent_sees_every_corner_of_both_pictures(stride):
     seeing = agent(stride=stride, width=16, hidden=32)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from neural_paint.agents.agent import Mode
+from neural_paint.agents.critic import Norm
 from neural_paint.painters.base import DEFAULT_PAINTER
 from neural_paint.training.config import Betas, Count, Positive, Steps, TrainConfig, Weight, check_pieces
 
@@ -33,7 +34,7 @@ class AgentConfig(TrainConfig):
             weight 2, of 4 pixels, with weight 4, and so on, so many times: strokes feel ink from afar. Published: 0.
         see_gradients: see `draw`.
         adversarial_weight: of a critic's score, a WGAN-GP of drawings next to their pictures; 0: there is no critic.
-        critic_width: published: 64.
+        critic_width, critic_norm: published: 64 and "batch"; see `DrawingCritic`.
         critic_steps: for each step of the agent.
         epsilon: as that of GAN painters.
         template_weight: of the mean squared error between what the agent says and the templates of its digits.
@@ -63,6 +64,7 @@ class AgentConfig(TrainConfig):
     see_gradients: bool = False
     adversarial_weight: Weight = 0.0
     critic_width: Count = 16
+    critic_norm: Norm = "layer"
     critic_steps: Count = 5
     critic_rate: Positive = 1e-4
     critic_betas: Betas = (0.5, 0.9)

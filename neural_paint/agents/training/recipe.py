@@ -67,7 +67,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
         self.renderer: Renderer = FusedRenderer() if painter is None else NeuralRenderer(painter.to(self._like))
         self._add_optimizer("agent", (self.agent,), config.learning_rate, config.betas)
         if config.adversarial_weight:
-            self.critic = DrawingCritic(config.critic_width)
+            self.critic = DrawingCritic(config.critic_width, config.critic_norm)
             self._add("critic", self.critic)
             self._add_optimizer("critic", (self.critic,), config.critic_rate, config.critic_betas)
         # Batches from one step of the agent to the next.
