@@ -25,8 +25,8 @@ class DrawingCritic(nn.Module):
 
     Args:
         width: channels of the first layer; each of the other three has twice as many.
-        norm: "batch" statistics, or "layer", those of each drawing alone. A gradient penalty holds for the latter: the
-            sum of a batch's scores hardly depends on what batch statistics normalise, so that scores grow without limit.
+        norm: "batch" statistics, or "layer", those of each drawing alone. A gradient penalty has a hold on the latter:
+            the sum of a batch's scores hardly depends on what batch statistics normalise, and scores grow without limit.
     """
 
     def __init__(self, width: int = 64, norm: Norm = "batch") -> None:
@@ -35,8 +35,8 @@ class DrawingCritic(nn.Module):
         self.layers = nn.ModuleList(
             nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in itertools.pairwise(widths)
         )
-        norms = {"batch": nn.BatchNorm2d, "layer": partial(nn.GroupNorm, 1)}
-        self.norms = nn.ModuleList(norms[norm](after) for after in widths[2:])
+        normalise = nn.BatchNorm2d if norm == "batch" else partial(nn.GroupNorm, 1)
+        self.norms = nn.ModuleList(normalise(after) for after in widths[2:])
         side = STROKE_SIZE >> _LAYERS
         self.score = nn.Linear(widths[-1] * side * side, 1)
 
