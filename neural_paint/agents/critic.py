@@ -26,7 +26,7 @@ class DrawingCritic(nn.Module):
     Args:
         width: channels of the first layer; each of the other three has twice as many.
         norm: "batch" statistics, or "layer", those of each drawing alone. A gradient penalty has a hold on the latter:
-            the sum of a batch's scores hardly depends on what batch statistics normalise, and scores grow without limit.
+            the sum of a batch's scores hardly depends on what batch statistics normalise, so these grow without limit.
     """
 
     def __init__(self, width: int = 64, norm: Norm = "batch") -> None:
