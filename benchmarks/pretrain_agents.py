@@ -31,7 +31,10 @@ AGENTS: dict[str, Sequence[object]] = {
         *("--medium", "neural", "--steps", 6_500, "--set", "template_weight=2000", "--set", "template_steps=1500"),
         *("--set", "template_shares=[1.0,0.2]", "--set", "template_boundaries=[1000]"),
     ),
-    "glyphs": ("--medium", "fused", "--steps", 1_500, "--strokes", 15, "--set", "characters=hiragana"),
+    "glyphs": (
+        *("--medium", "fused", "--steps", 2_000, "--strokes", 15),
+        *("--set", "characters=hiragana", "--set", "mode=jump"),
+    ),
 }
 
 
