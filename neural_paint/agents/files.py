@@ -59,7 +59,7 @@ def load_agent(path: str | os.PathLike[str]) -> Agent:
         architecture, state = _read(data)
         agent = _build(architecture)
         agent.load_state_dict(checked_weights(agent, state, _described(agent)), assign=True)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"cannot load {path}: {error}") from error
     half = next(agent.parameters()).dtype.itemsize < 4
     return (agent.float() if half else agent).use_channels_last().freeze()
