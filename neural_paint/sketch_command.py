@@ -22,7 +22,7 @@ from neural_paint.sketch_sheet import MOST_PICTURES
 from neural_paint.sketching import SketchOptions, sketch_pictures
 from neural_paint.tasks.sketch import MOST_TIMES, checked_strokes
 
-# At most 64 x 64 squares, which are drawn in one batch.
+# At most 64 x 64 squares.
 _MOST_BLOCKS = 64
 
 

@@ -9,12 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from command_line import fails, run
+from tiny_agents import tiny_painter
 from tiny_trainings import some_targets, tiny
 
 from neural_paint import mypaint
 from neural_paint.agents import FusedRenderer, Targets, digit_templates, draw, load_agent, open_targets
 from neural_paint.agents.evaluation import evaluate_drawings
 from neural_paint.agents.training.losses import nearest_template, picture_error
+from neural_paint.painters import save_painter
 from neural_paint.training import Run, Trainer
 
 
@@ -89,6 +91,39 @@ def test_an_agent_imitates_the_template_of_its_digit(labels):
     drawing = draw(recipe.agent, recipe.renderer, batch.target)
     wanted = digit_templates().flip(0) if labels else digit_templates()
     assert recipe._template_error(drawing, batch).item() == pytest.approx(F.mse_loss(drawing.outputs, wanted).item())
+
+
+@pytest.mark.parametrize("see_gradients", [True, False])
+def test_templates_alone_need_no_gradients_of_the_medium(see_gradients, monkeypatch):
+    trained = trainer("agent with templates", see_gradients=see_gradients)
+    wanted, renderer = [], trained.recipe.renderer
+
+    def watch(actions, canvas, paint=renderer.draw):
+        drawn = paint(actions, canvas)
+        wanted.append(drawn.requires_grad)
+        return drawn
+
+    monkeypatch.setattr(renderer, "draw", watch)
+    assert [report.stage for report in trained] == ["templates", "drawing"]
+    assert wanted == [see_gradients] * 8 + [True] * 8
+
+
+def test_another_painter_is_another_training(tmp_path):
+    file, painters = tmp_path / "painter.safetensors", [tiny_painter(), tiny_painter()]
+
+    def train(steps, data="whole"):
+        config = tiny("agent", medium="neural", painter=str(file), steps=steps)
+        return Run(config, some_targets(24 if data == "whole" else 23), some_targets(4), tmp_path / "run").train()
+
+    save_painter(painters[0], file)
+    train(2)
+    save_painter(painters[1], file)
+    with pytest.raises(ValueError, match="holds a training with another painter; take another folder"):
+        train(4)
+    with pytest.raises(ValueError, match="holds a training with other pictures; take another folder"):
+        train(4, "less")
+    save_painter(painters[0], file)
+    assert train(4).evaluation.pictures == 4
 
 
 def test_labels_must_be_digits():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import torch
 from tiny_agents import tiny_agent, tiny_painter
@@ -64,6 +66,18 @@ def test_strokes_grow_with_the_picture(pair: tuple[Agent, NeuralPainter | None])
     small, large = (last(x, *pair).strokes for x in (photo, photo.repeat_interleave(10, 2).repeat_interleave(10, 3)))
     for name, field in small.scaled(10.0).fields().items():
         torch.testing.assert_close(large.fields()[name], field, atol=0.2, rtol=0.02)
+
+
+def test_so_many_blocks_are_drawn_a_few_at_a_time(
+    pair: tuple[Agent, NeuralPainter | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = torch.rand(2, 3, 40, 90)
+    whole = last(photo, *pair[:1], painter=pair[1], blocks=5)
+    monkeypatch.setattr(importlib.import_module("neural_paint.tasks.sketch"), "_AT_A_TIME", 3)
+    parts = last(photo, *pair[:1], painter=pair[1], blocks=5)
+    torch.testing.assert_close(parts.canvas, whole.canvas, atol=1e-4, rtol=0)
+    for name, field in whole.strokes.fields().items():
+        torch.testing.assert_close(parts.strokes.fields()[name], field, atol=1e-3, rtol=1e-4)
 
 
 def test_blocks_are_drawn_each_by_itself(pair: tuple[Agent, NeuralPainter | None]) -> None:

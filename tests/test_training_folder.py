@@ -176,6 +176,19 @@ def test_other_strokes_are_refused(tmp_path):
     assert read(tmp_path / "config.json")["steps"] == 2
 
 
+def test_settings_that_came_later_had_their_defaults(tmp_path):
+    train(tmp_path, 2)
+    path = tmp_path / "config.json"
+    recorded = read(path)
+    del recorded["kind"], recorded["betas"]
+    path.write_text(json.dumps(recorded))
+    train(tmp_path, 4)
+    assert set(read(path)) == {*recorded, "kind", "betas"}
+    path.write_text(json.dumps(recorded))
+    with pytest.raises(ValueError, match=r"holds another training: betas is \[0.9, 0.99\] there, got \[0.5, 0.9\]"):
+        train(tmp_path, 4, betas=[0.5, 0.9])
+
+
 def test_digests_are_of_the_strokes(tmp_path):
     one, again, other = (write_strokes(tmp_path / name, count) for name, count in (("a", 20), ("b", 20), ("c", 21)))
     digests = [StrokeData(folder, split).digest for folder in (one, again, other) for split in ("train", "validation")]

@@ -24,6 +24,7 @@ from neural_paint.tasks.lay import lay
 # An agent goes on drawing after the strokes that it learned with; up to so many times as many.
 MOST_TIMES = 4
 _WHITE = 1.0
+_AT_A_TIME = 256
 # Mean of a border below which it is dark.
 _DARK = 0.25
 
@@ -167,8 +168,10 @@ def _draw(photo: Tensor, agent: Agent, renderer: Renderer, squares: Squares, cou
     painter = renderer.painter if isinstance(renderer, NeuralRenderer) else None
     canvas, strokes = torch.full_like(photo, _WHITE), None
     background = canvas[:, :, 0, 0]
-    for index, stroke in enumerate(draw_strokes(agent, renderer, squares.views(photo), count)):
-        new = squares.strokes(stroke.action, renderer)
+    # All at once, what the agent's layers give of them would take gigabytes.
+    parts = [draw_strokes(agent, renderer, views, count) for views in squares.views(photo).split(_AT_A_TIME)]
+    for index, drawn in enumerate(zip(*parts, strict=True)):
+        new = squares.strokes(torch.cat([stroke.action for stroke in drawn]), renderer)
         strokes = new if strokes is None else _joined([strokes, new])
         canvas = lay(new, canvas, painter)
         mse = (canvas - photo).square().mean((1, 2, 3))

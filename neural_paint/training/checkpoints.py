@@ -6,7 +6,8 @@ import contextlib
 import os
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -30,12 +31,14 @@ class Checkpoint:
         seconds: that they took.
         data: digest of what it is trained on.
         state: as of `Trainer.state`.
+        inputs: as of the recipe; what was written before there were any says nothing of them.
     """
 
     step: int
     seconds: float
     data: str
     state: dict[str, Tensor]
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -52,6 +55,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         "step": checkpoint.step,
         "seconds": round(checkpoint.seconds, 3),
         "data": checkpoint.data,
+        "inputs": dict(checkpoint.inputs),
         "checksum": _checksum(checkpoint.state),
     }
     write_atomic(path, encode_safetensors(header, checkpoint.state))
@@ -79,14 +83,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ValueError(f"its format is {header.get('format')!r}, not {FORMAT!r}")
     if header.get("version") != VERSION:
         raise ValueError(f"it has version {header.get('version')!r}, this neural_paint reads {VERSION}")
-    step, seconds, data = header.get("step"), header.get("seconds"), header.get("data")
+    step, seconds, data, inputs = (header.get(key) for key in ("step", "seconds", "data", "inputs"))
     if type(step) is not int or path.name != _name(step):
         raise ValueError(f"its step must be the number in its name, got {step!r}")
     if not isinstance(seconds, (int, float)) or not isinstance(data, str):
         raise ValueError(f"its seconds and data must be a number and text, got {seconds!r} and {data!r}")
+    if inputs is not None and not isinstance(inputs, dict):
+        raise ValueError(f"its inputs must be an object, got {inputs!r}")
     if header.get("checksum") != _checksum(state):
         raise ValueError("its checksum is that of other tensors")
-    return Checkpoint(step, seconds, data, state)
+    return Checkpoint(step, seconds, data, state, inputs or {})
 
 
 def _name(step: int) -> str:

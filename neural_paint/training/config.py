@@ -136,6 +136,17 @@ def as_settings(config: TrainConfig) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
+def default_settings(config: type[TrainConfig]) -> dict[str, Any]:
+    """The settings that need not be given, as `as_settings` has them."""
+    values = {}
+    for field in dataclasses.fields(config):
+        if field.default is not dataclasses.MISSING:
+            values[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            values[field.name] = field.default_factory()
+    return json.loads(json.dumps(values))
+
+
 def check_stages(steps: int, **stages: int) -> None:
     """Raise ValueError where the stages leave no step for the last one."""
     if sum(stages.values()) >= steps:

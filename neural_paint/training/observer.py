@@ -54,7 +54,9 @@ class Observer:
             raise _not_finite(step, broken[0] if broken else "of another process")
         if self._log is not None:
             self._log.sync()
-            save_checkpoint(self._folder, Checkpoint(step, seconds, self._data, self._trainer.state()))
+            save_checkpoint(
+                self._folder, Checkpoint(step, seconds, self._data, self._trainer.state(), self._trainer.recipe.inputs)
+            )
 
     def close(self) -> None:
         if self._log is not None and self._board is not None:

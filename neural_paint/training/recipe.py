@@ -61,6 +61,7 @@ class Recipe(ABC, Generic[Batch, Evaluation]):
         networks: everything with weights that are trained, by name.
         optimizers: by name.
         stages: one after the other.
+        inputs: digests of what is read from files besides the data, by name: with others it is another training.
     """
 
     result: ClassVar[str]
@@ -71,6 +72,7 @@ class Recipe(ABC, Generic[Batch, Evaluation]):
         self.setting = setting
         self.networks: dict[str, nn.Module] = {}
         self.optimizers: dict[str, Adam] = {}
+        self.inputs: dict[str, str] = {}
 
     @abstractmethod
     def begin(self, stage: int) -> None:

@@ -22,8 +22,8 @@ from neural_paint.io.atomic import write_atomic
 from neural_paint.io.folder_lock import locked_folder
 from neural_paint.progress import Progress, say
 from neural_paint.stop_signals import stop_signals
-from neural_paint.training.checkpoints import checkpoints, load_checkpoint, set_aside
-from neural_paint.training.config import CHANGEABLE, TrainConfig, as_settings
+from neural_paint.training.checkpoints import Checkpoint, checkpoints, load_checkpoint, set_aside
+from neural_paint.training.config import CHANGEABLE, TrainConfig, as_settings, default_settings
 from neural_paint.training.data import TrainData, ValidationData
 from neural_paint.training.observer import Observer
 from neural_paint.training.trainer import Report, Trainer, choose_precision
@@ -148,9 +148,11 @@ class Run:
     def _check_same(self, recorded: dict[str, Any] | None) -> None:
         if recorded is None:
             return
+        # A setting that came later had its default before, or there would be none.
+        there = {**default_settings(type(self.config)), **recorded}
         for key, value in as_settings(self.config).items():
-            if key not in CHANGEABLE and recorded.get(key) != value:
-                what = f"{self.folder} holds another training: {key} is {recorded.get(key)!r} there, got {value!r}"
+            if key not in CHANGEABLE and there.get(key) != value:
+                what = f"{self.folder} holds another training: {key} is {there.get(key)!r} there, got {value!r}"
                 raise ValueError(f"{what}; take another folder")
 
     def _go_on(self) -> list[Path]:
@@ -159,7 +161,8 @@ class Run:
         for number, path in enumerate(paths):
             try:
                 checkpoint = load_checkpoint(path)
-                if checkpoint.data == self._data and checkpoint.step <= self.config.steps:
+                changed = self._changed(checkpoint)
+                if changed is None and checkpoint.step <= self.config.steps:
                     self.trainer.load_state(checkpoint.step, checkpoint.state)
                     self._seconds = checkpoint.seconds
                     return paths[:number]
@@ -169,10 +172,19 @@ class Run:
                     instead = "training starts from the beginning" if last else "the one before it is tried"
                     say(f"cannot go on from {path}: {error}; {instead}")
                 continue
-            if checkpoint.data != self._data:
-                raise ValueError(f"{self.folder} holds a training with other {self._unit}; take another folder")
+            if changed is not None:
+                raise ValueError(f"{self.folder} holds a training with {changed}; take another folder")
             raise ValueError(f"{self.folder} holds {checkpoint.step:,} steps already, got {self.config.steps:,} to do")
         return paths
+
+    def _changed(self, checkpoint: Checkpoint) -> str | None:
+        """What a checkpoint was made with that is another by now."""
+        if checkpoint.data != self._data:
+            return f"other {self._unit}"
+        for name, digest in self.trainer.recipe.inputs.items():
+            if checkpoint.inputs.get(name, digest) != digest:
+                return f"another {name}"
+        return None
 
     def _was_finished(self) -> bool:
         if not (self.folder / self.trainer.recipe.result).exists():

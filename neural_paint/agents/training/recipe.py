@@ -46,6 +46,17 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
+class _Unseen(Renderer):
+    """Draws as another one does, without gradients."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+
+    @torch.no_grad()
+    def draw(self, actions: Tensor, canvas: Tensor) -> Tensor:
+        return self._renderer.draw(actions, canvas)
+
+
 class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
     """One way to train an agent.
 
@@ -63,6 +74,8 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
         painter = _painter(config.painter) if config.medium == "neural" else None
         self.agent = _agent(config, painter)
         self._add("agent", self.agent)
+        if self.agent.painter is not None:
+            self.inputs["painter"] = self.agent.painter
         self._like = next(self.agent.parameters())
         self.renderer: Renderer = FusedRenderer() if painter is None else NeuralRenderer(painter.to(self._like))
         self._add_optimizer("agent", (self.agent,), config.learning_rate, config.betas)
@@ -92,7 +105,9 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
     def _imitate(self, batch: Batch, step: int) -> Losses:
         """The agent's turn, with its templates alone."""
         with self.setting.autocast():
-            template = self._template_error(self._draw(batch), batch)
+            # Where gradients do not go by way of the canvas, a painter's would be kept for nothing.
+            renderer = self.renderer if self.config.see_gradients else _Unseen(self.renderer)
+            template = self._template_error(self._draw(batch, renderer), batch)
         self._update("agent", self.config.template_weight * template, self._rate(step), self.config.clip)
         return detached(template=template)
 
@@ -109,7 +124,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
         epsilon = draws.uniform(count, *shape) if alone else draws.uniform_for_all(1, *shape)
         with self.setting.autocast():
             with torch.no_grad():
-                canvas = self._draw(batch).canvas
+                canvas = self._draw(batch, self.renderer).canvas
             real = self.critic(batch.target, batch.target)
             made = self.critic(canvas, batch.target)
             penalty = gradient_penalty(lambda x: self.critic(x, batch.target), batch.target, canvas, epsilon.to(canvas))
@@ -120,7 +135,7 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
     def _train_agent(self, batch: Batch, turn: int) -> Losses:
         config, losses = self.config, {}
         with self.setting.autocast():
-            drawing = self._draw(batch)
+            drawing = self._draw(batch, self.renderer)
             loss = config.pixel_weight * picture_error(drawing.canvas, batch.target, config.doublings).mean()
             losses["error"] = (drawing.canvas - batch.target).square().mean()
             if config.adversarial_weight:
@@ -135,8 +150,8 @@ class AgentRecipe(Recipe[Batch, DrawingEvaluation]):
         self._update("agent", loss, self._rate(config.template_steps + turn), config.clip)
         return detached(**losses)
 
-    def _draw(self, batch: Batch) -> Drawing:
-        return draw(self.agent, self.renderer, batch.target, see_gradients=self.config.see_gradients)
+    def _draw(self, batch: Batch, renderer: Renderer) -> Drawing:
+        return draw(self.agent, renderer, batch.target, see_gradients=self.config.see_gradients)
 
     def _rate(self, turn: int) -> float:
         """Of the agent, at its so many-th step."""
