@@ -76,12 +76,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Discrete actions, and why they fail.")
     parser.add_argument("--work", type=Path, required=True, help="folder for strokes and trainings")
     parser.add_argument("--strokes", type=int, default=20_000, help="for each of the two painters")
-    parser.add_argument("--steps", type=int, default=8_000, help="of a painter's training")
+    parser.add_argument("--steps", type=int, default=6_000, help="of a painter's training")
     parser.add_argument("--sweep", type=int, default=200, help="strokes that lift and size are swept of")
     parser.add_argument("--targets", default="mnist", help="that the agents draw")
     parser.add_argument("--agent", action="append", choices=AGENTS, help="several; by default all")
     parser.add_argument(
-        "--agent-steps", type=int, default=600, help="of an agent; a critic takes five times as many more"
+        "--agent-steps", type=int, default=400, help="of an agent; a critic takes five times as many more"
     )
     parser.add_argument("--seeds", type=int, default=3, help="of each agent")
     parser.add_argument("--pictures", type=int, default=256, help="that are held out")

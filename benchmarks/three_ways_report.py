@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from table import markdown, number
 
-THRESHOLDS = (0.05, 0.03, 0.02)
+THRESHOLDS = (0.07, 0.05, 0.03, 0.02)
 NAMES = {
     "fused": "through the fused renderer",
     "neural": "through a neural painter",

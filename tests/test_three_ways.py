@@ -128,11 +128,11 @@ def test_table() -> None:
         result("fused", 1, [0.045, 0.029, 0.025], [0.06, 0.04, 0.04]),
     ]
     assert table(runs).splitlines() == [
-        "| way | seeds | drawings | best MSE | in MyPaint | s to 0.05 | s to 0.03 | s to 0.02 |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| way | seeds | drawings | best MSE | in MyPaint | s to 0.07 | s to 0.05 | s to 0.03 | s to 0.02 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         "| through the fused renderer | 2 | 96 | 0.0230 (0.0210 to 0.0250) | 0.0350 (0.0300 to 0.0400) "
-        "| 15.5 | 25.5 | never |",
-        "| PPO, fused renderer | 1 | 64 | 0.0800 |  | never | never | never |",
+        "| 10.5 | 15.5 | 25.5 | never |",
+        "| PPO, fused renderer | 1 | 64 | 0.0800 |  | never | never | never | never |",
     ]
     assert "| 10.0 (1 of 2) |" in table([result("ppo", 0, [0.04]), result("ppo", 1, [0.06])])
 

@@ -28,8 +28,11 @@ LEARNING_RATE = 1e-3
 BATCH, EPOCHS = 128, 4
 # Of the layer between what is seen and the action, and of that before the expected reward.
 HIDDEN = 256
-# Logarithm of how far actions spread at first: most stay within their range.
-LOG_SPREAD = -1.0
+# Logarithm of how far actions spread at first, in parts of their range, and what a stroke's reward counts for the one
+# before it: trials that are near to each other, each credited with little more than its own, learn several times as
+# fast as wide ones that are credited with the whole drawing.
+LOG_SPREAD = -2.8
+DISCOUNT = 0.5
 
 
 class Perception(BaseFeaturesExtractor):
@@ -116,9 +119,9 @@ def train_model_free(
     """Let an agent learn by PPO, on the CPU, as long as `seconds` or `iterations` say.
 
     An iteration is `drawings` drawings and 4 passes over their strokes, 128 at a time, by Adam with a step size that
-    falls from 1e-3 to 0 in a straight line. Nothing is discounted, as a drawing has few strokes; advantages are
-    averaged with lambda 0.95, ratios clipped to within 0.2 of 1, and gradients to norm 0.5. Actions are normal, at
-    first with deviation 0.37 around the middle of their range.
+    falls from 1e-3 to 0 in a straight line. Rewards are discounted by one half a stroke, as each has its own; advantages
+    are averaged with lambda 0.95, ratios clipped to within 0.2 of 1, and gradients to norm 0.5. Actions are normal, at
+    first with deviation 0.06 around the middle of their range.
 
     Args:
         targets, strokes, mode, black, renderer, error: as of `DrawingEnv`.
@@ -156,7 +159,7 @@ def _learner(env: DrawingEnv, rate: Callable[[float], float], seed: int, percept
         n_steps=env.strokes,
         batch_size=min(BATCH, env.strokes * env.num_envs),
         n_epochs=EPOCHS,
-        gamma=1.0,
+        gamma=DISCOUNT,
         gae_lambda=0.95,
         clip_range=0.2,
         max_grad_norm=0.5,
