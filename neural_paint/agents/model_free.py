@@ -119,9 +119,9 @@ def train_model_free(
     """Let an agent learn by PPO, on the CPU, as long as `seconds` or `iterations` say.
 
     An iteration is `drawings` drawings and 4 passes over their strokes, 128 at a time, by Adam with a step size that
-    falls from 1e-3 to 0 in a straight line. Rewards are discounted by one half a stroke, as each has its own; advantages
-    are averaged with lambda 0.95, ratios clipped to within 0.2 of 1, and gradients to norm 0.5. Actions are normal, at
-    first with deviation 0.06 around the middle of their range.
+    falls from 1e-3 to 0 in a straight line. Rewards are discounted by one half a stroke, as each has its own;
+    advantages are averaged with lambda 0.95, ratios clipped to within 0.2 of 1, and gradients to norm 0.5. Actions are
+    normal, at first with deviation 0.06 around the middle of their range.
 
     Args:
         targets, strokes, mode, black, renderer, error: as of `DrawingEnv`.

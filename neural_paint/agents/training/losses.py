@@ -19,28 +19,36 @@ def picture_error(canvas: Tensor, target: Tensor, doublings: int) -> Tensor:
 
 
 def nearest_template(target: Tensor, drawings: Tensor) -> Tensor:
-    """(M,) which of the drawings (K, 3, 64, 64) pictures (M, 3, 64, 64) are most like: from afar, wherever their ink is
-    and however large."""
+    """(M,) which of the drawings (K, 3, 64, 64) pictures (M, 3, 64, 64) are most like: from afar, wherever their ink
+    is, however large and narrow, and whichever way it slants."""
     with torch.no_grad(), torch.autocast(target.device.type, enabled=False):
         seen, drawn = (_seen_from_afar(pictures) for pictures in (target, drawings))
         return torch.cdist(seen, drawn).argmin(1)
 
 
-# Side of the square that is looked at, in deviations of the ink from its middle; and of what is seen as one, in pixels.
-_SQUARE, _BLUR = 4.4, 8
+# Side of what is looked at, in deviations of the ink from its middle; and of what is seen as one, in pixels.
+_SIDE, _BLUR = 4.4, 8
+# A 1 stays narrow.
+_NARROWEST = 0.5
 
 
 def _seen_from_afar(pictures: Tensor) -> Tensor:
+    """(M, d): the ink upright, in the middle and of one size."""
     ink = 1 - pictures.float().mean(1)
     weight = ink / ink.sum((1, 2), keepdim=True).clamp(min=1e-6)
     side = ink.shape[-1]
     # Of a pixel from the middle of the picture, which reaches from -1 to 1.
     place = (2 * torch.arange(side, device=ink.device) + 1) / side - 1
-    across, down = weight.sum(1), weight.sum(2)
-    middle = torch.stack([across @ place, down @ place], 1)
-    variance = torch.stack([across @ place.square(), down @ place.square()], 1) - middle.square()
-    scale = _SQUARE / 2 * variance.amax(1).clamp(min=1e-4).sqrt()
-    transform = torch.cat([scale[:, None, None] * torch.eye(2, device=ink.device), middle[:, :, None]], 2)
+    x, y = weight.sum(1) @ place, weight.sum(2) @ place
+    xx, yy = weight.sum(1) @ place.square() - x * x, weight.sum(2) @ place.square() - y * y
+    xy = torch.einsum("myx,y,x->m", weight, place, place) - x * y
+    # How far it goes to the side on its way down.
+    slant = (xy / yy.clamp(min=1e-6)).clamp(-1, 1)
+    height = yy.clamp(min=1e-4).sqrt()
+    width = (xx - slant * xy).clamp(min=0).sqrt().maximum(_NARROWEST * height)
+    right = torch.stack([width, slant * height, 2 / _SIDE * x], 1)
+    below = torch.stack([torch.zeros_like(height), height, 2 / _SIDE * y], 1)
+    transform = _SIDE / 2 * torch.stack([right, below], 1)
     grid = F.affine_grid(transform, [len(ink), 1, side, side], align_corners=False)
-    square = F.grid_sample(ink[:, None], grid, align_corners=False)
-    return F.normalize(F.avg_pool2d(square, _BLUR, _BLUR // 2).flatten(1), dim=1)
+    upright = F.grid_sample(ink[:, None], grid, align_corners=False)
+    return F.normalize(F.avg_pool2d(upright, _BLUR, _BLUR // 2).flatten(1), dim=1)
