@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from neural_paint.agents.agent import Agent, Mode, blackened
-from neural_paint.agents.drawing_env import DrawingEnv, Error, Pictures, squared_error
+from neural_paint.agents.drawing_env import DrawingEnv, Error, Pictures
 from neural_paint.agents.renderers import Renderer
+from neural_paint.agents.training.config import AgentConfig
+from neural_paint.agents.training.losses import picture_error
 from neural_paint.painters.actions import ACTION_SIZE
 
 # isort: split
@@ -33,6 +35,10 @@ HIDDEN = 256
 # fast as wide ones that are credited with the whole drawing.
 LOG_SPREAD = -2.8
 DISCOUNT = 0.5
+
+
+def _from_afar(canvas: Tensor, target: Tensor) -> Tensor:
+    return picture_error(canvas, target, AgentConfig.doublings)
 
 
 class Perception(BaseFeaturesExtractor):
@@ -109,7 +115,7 @@ def train_model_free(
     black: bool = True,
     renderer: Renderer | None = None,
     *,
-    error: Error = squared_error,
+    error: Error = _from_afar,
     seconds: float | None = None,
     iterations: int | None = None,
     drawings: int = 64,
@@ -124,7 +130,9 @@ def train_model_free(
     normal, at first with deviation 0.06 around the middle of their range.
 
     Args:
-        targets, strokes, mode, black, renderer, error: as of `DrawingEnv`.
+        targets, strokes, mode, black, renderer: as of `DrawingEnv`.
+        error: as of `DrawingEnv`; by default that of `AgentConfig`, with the same `doublings`, as trials that are near
+            to each other feel little of what is far.
         seconds, iterations: one of them.
         drawings: of an iteration.
         seed: of all that is random; with `iterations`, a training can be repeated.
